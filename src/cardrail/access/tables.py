@@ -1,0 +1,58 @@
+"""Tables of access: partners, their keys, and what their limits have used up."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from cardrail.storage.schema import CLUSTERED, blob, instant, key, metadata, minor, number, text
+
+partners = sa.Table(
+    "partners",
+    metadata,
+    key(),
+    text("name"),
+    text("state"),  # active | suspended
+    text("currency"),  # of the default wallet
+    text("timezone", default="UTC"),
+    text("country", null=True),
+    text("price_list_id", null=True),
+    text("limits", null=True),  # JSON of access.model.Limits; null: none
+    instant("created_at"),
+    instant("updated_at"),
+    sa.CheckConstraint("state IN ('active', 'suspended')", name="state"),
+    **CLUSTERED,
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    key(),
+    sa.Column("partner_id", sa.Text, sa.ForeignKey("partners.id"), nullable=False),
+    text("mode"),  # live | test
+    blob("token_hash"),  # SHA-256 of the whole token; the token itself is shown once and kept nowhere
+    text("hint"),  # its last four characters, to recognise it by
+    text("name"),
+    text("scopes"),  # blank-separated, sorted
+    text("networks", null=True),  # blank-separated CIDRs; null: from anywhere
+    instant("created_at"),
+    instant("expires_at", null=True),
+    instant("revoked_at", null=True),
+    sa.Index("uq_api_keys_token_hash", "token_hash", unique=True),
+    sa.Index(None, "partner_id"),
+    sa.CheckConstraint("mode IN ('live', 'test')", name="mode"),
+    **CLUSTERED,
+)
+
+limit_usage = sa.Table(
+    "limit_usage",
+    metadata,
+    sa.Column("partner_id", sa.Text, primary_key=True),
+    sa.Column("mode", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),  # orders, amount:INR, sku:<sku>, customer:<id>
+    sa.Column("window_at", sa.BigInteger, primary_key=True, autoincrement=False),  # start of its window, microseconds
+    minor("used"),
+    number("expires_at"),  # when the row may be deleted
+    sa.CheckConstraint("used >= 0", name="used"),
+    **CLUSTERED,
+)
+"""Counted in the order's own transaction, and only for partners who have limits."""

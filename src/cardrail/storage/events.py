@@ -1,0 +1,50 @@
+"""Events: one row for each thing that became true, written in the transaction that made it true.
+
+An order's history is its events. Payloads are thin: ids and states, never a code. ``position`` is given after the commit, by the one
+sequencer, because ids are made before it: a reader that followed ids would miss what commits late.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from cardrail.storage.bulk import bulk_insert
+from cardrail.storage.schema import CLUSTERED, instant, key, metadata, number, text
+
+events = sa.Table(
+    "events",
+    metadata,
+    key(),
+    text("type"),  # dotted: order.fulfilled, balance.credited
+    text("partner_id", null=True),  # whose it is; null for the operator's own
+    text("mode"),
+    text("subject_id"),  # the order, product, wallet it is about
+    number("subject_seq"),  # 1, 2, 3 … within the subject: the order of its history
+    text("from_state", null=True),
+    text("to_state", null=True),
+    text("reason", null=True),
+    text("actor"),  # a key, an operator, "system"
+    instant("at"),
+    text("data", null=True),  # JSON object
+    number("position", null=True),
+    sa.Index(None, "subject_id", "subject_seq", unique=True),  # a history has no two steps at one place
+    **CLUSTERED,
+)
+
+EVENT_COLUMNS = (
+    "id",
+    "type",
+    "partner_id",
+    "mode",
+    "subject_id",
+    "subject_seq",
+    "from_state",
+    "to_state",
+    "reason",
+    "actor",
+    "at",
+    "data",
+)
+
+insert_events = bulk_insert(events, *EVENT_COLUMNS)
+"""Append events: one tuple each, in the order of EVENT_COLUMNS."""
