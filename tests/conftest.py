@@ -1,0 +1,76 @@
+"""What every test may ask for: a back end, and a fresh database on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.postgres import URL_VARIABLE, OwnServer, Postgres
+
+PROVE = os.environ.get("CARDRAIL_PROVE") == "1"
+
+# No deadline: a shared machine pauses whenever it likes, and that says nothing about the code.
+hypothesis.settings.register_profile("quick", max_examples=60, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("prove", max_examples=2_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("prove" if PROVE else "quick")
+
+_server: OwnServer | None = None
+
+
+def _own_server() -> str:
+    """Start the server if it is not there, and tell this process and its children where it is."""
+    global _server  # noqa: PLW0603  # one server per run, stopped in pytest_unconfigure
+    if _server is None:
+        _server = OwnServer()
+        os.environ[URL_VARIABLE] = _server.url
+    return _server.url
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Under xdist the workers share one server, so it must be there before they are."""
+    is_controller = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
+    if is_controller and not os.environ.get(URL_VARIABLE):
+        _own_server()
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server, if it is ours."""
+    global _server  # noqa: PLW0603
+    if _server is not None:
+        _server.stop()
+        _server = None
+        del os.environ[URL_VARIABLE]
+
+
+@pytest.fixture(scope="session")
+def full_counts() -> bool:
+    """Whether to run the full counts that the README states (`make prove`), or a quick share of them."""
+    return PROVE
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Postgres:
+    """The PostgreSQL server of this run."""
+    return Postgres(os.environ.get(URL_VARIABLE) or _own_server())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of a database that we support; a test that uses it runs on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path / 'cardrail.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.create()
+    yield url
+    server.drop(url)

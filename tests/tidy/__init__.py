@@ -1,0 +1,1 @@
+"""Habits kept by a test, not by memory."""
