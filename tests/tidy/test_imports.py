@@ -150,9 +150,16 @@ def fault_of(found: Import, modules: AbstractSet[str], offered: AbstractSet[str]
     if theirs not in RANK:
         return None if f"{ROOT}.{theirs}" not in modules else f"{theirs} has no place in LAYERS"
     if ours == theirs:
-        if plug_of(module) and plug_of(target) and plug_of(module) != plug_of(target):
-            return "one plug imports another"
-        return None
+        one, other = plug_of(module), plug_of(target)
+        return "one plug imports another" if one and other and one != other else None
+    may_name_schema = module.endswith("tables") and is_within(target, SCHEMA)
+    if may_name_schema or is_public(target, modules - offered):
+        return direction_fault(ours, theirs)
+    return direction_fault(ours, theirs) or f"{theirs} has a front door: from {ROOT}.{theirs} import ..."
+
+
+def direction_fault(ours: str, theirs: str) -> str | None:
+    """What is wrong with one package importing another, whatever the name."""
     if not ours:
         return "the root package imports nothing: it is imported by everyone"
     if theirs == "config":
@@ -161,10 +168,6 @@ def fault_of(found: Import, modules: AbstractSet[str], offered: AbstractSet[str]
         return f"{theirs} is above {ours}"
     if RANK[theirs] == RANK[ours]:
         return f"{ours} and {theirs} are strangers: they meet one line up"
-    if module.endswith("tables") and is_within(target, SCHEMA):
-        return None
-    if not is_public(target, modules - offered):
-        return f"{theirs} has a front door: from {ROOT}.{theirs} import ..."
     return None
 
 
@@ -258,7 +261,5 @@ def test_every_module_imports_without_a_warning() -> None:
     """In a fresh process, so that no other test's imports help."""
     modules = [name for name in MODULES if "migrations" not in name and not name.endswith("__main__")]
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *modules], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *modules], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
