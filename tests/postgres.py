@@ -61,11 +61,7 @@ class Postgres:
     def create(self, template: str | None = None) -> str:
         """The URL of a new database, empty or a copy of `template` (which nobody may be connected to)."""
         name = f"cardrail_test_{secrets.token_hex(6)}"
-        self._run(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template or "template0")
-            )
-        )
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template or "template0")))
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
