@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from sqlalchemy.engine import make_url
 
+from cardrail.storage import Database
+from cardrail.storage.migrations import migrate
 from tests.postgres import URL_VARIABLE, OwnServer, Postgres
 
 PROVE = os.environ.get("CARDRAIL_PROVE") == "1"
@@ -74,3 +78,47 @@ def database_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -
     url = server.create()
     yield url
     server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, for each test to copy: migrating anew would cost more than most tests."""
+    path = tmp_path_factory.mktemp("schema") / "migrated.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    """The name of a database with the schema, a template for the others."""
+    url = postgres.create()
+    _migrate(url)
+    return str(make_url(url).database)
+
+
+@pytest.fixture
+def db_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh database with the schema."""
+    if backend == "sqlite":
+        path = tmp_path / "cardrail.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    url = server.create(request.getfixturevalue("migrated_postgres"))
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def db(db_url: str) -> Iterator[Database]:
+    """A fresh database with the schema."""
+    database = Database(db_url)
+    yield database
+    database.close()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url, pool=2)
+    migrate(database)
+    database.close()

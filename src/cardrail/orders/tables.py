@@ -25,11 +25,18 @@ orders = sa.Table(
     text("customer_id", null=True),
     text("quote_id", null=True),
     instant("pay_until", null=True),  # set while the order is unpaid
-    text("details", null=True),  # JSON: country, client partner, delivery, metadata, and what an unpaid order needs to be placed
+    instant("revealed_at", null=True),  # when a code of it was first opened for anybody
+    text("details", null=True),  # JSON: country, client partner, delivery, metadata
     number("version", default=1),  # moves with each change of state
     instant("created_at"),
     instant("updated_at"),
-    sa.Index("uq_orders_key_hash", "key_hash", unique=True, sqlite_where=sa.text("key_hash IS NOT NULL"), postgresql_where=sa.text("key_hash IS NOT NULL")),
+    sa.Index(
+        "uq_orders_key_hash",
+        "key_hash",
+        unique=True,
+        sqlite_where=sa.text("key_hash IS NOT NULL"),
+        postgresql_where=sa.text("key_hash IS NOT NULL"),
+    ),
     sa.Index(
         "uq_orders_reference_hash",
         "reference_hash",

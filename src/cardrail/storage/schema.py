@@ -52,7 +52,7 @@ def blob(name: str, *, null: bool = False) -> sa.Column[bytes]:
 
 
 def flag(name: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.text("false"))
 
 
 versions = sa.Table(

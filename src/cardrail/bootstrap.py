@@ -1,0 +1,121 @@
+"""Everything is built once, here: the one place that knows every part.
+
+``open_cardrail`` opens the database and the keys and refuses to go on with the wrong ones; ``Cardrail.start`` begins to serve orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cardrail.access import KeyCache, RateLimiter
+from cardrail.catalog import CatalogCache
+from cardrail.config import Settings
+from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
+from cardrail.orders import Books, Outcome, OrderRequest, Shop, place_orders, read_versions
+from cardrail.storage import AuditLog, Database, Lane
+from cardrail.storage.migrations import current_revision, newest_revision
+from cardrail.vault import CodeOpener, Keyring, check_keys, open_keyring, service_key
+
+
+class SchemaOutdated(CardrailError):
+    """The database's schema is not the one of this release; run `cardrail migrate`."""
+
+    code = "schema_outdated"
+
+
+@dataclass(frozen=True, slots=True)
+class Cardrail:
+    """One running installation: what the surfaces stand on."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+    keyring: Keyring
+    audit: AuditLog
+    """The chain of everything but the order lane."""
+    catalog: CatalogCache
+    keys: KeyCache
+    opener: CodeOpener
+    shop: Shop
+    lane: Lane[OrderRequest, Outcome]
+    cursors: CursorSealer
+    rates: RateLimiter
+
+    def start(self) -> None:
+        """Begin to serve orders."""
+        self.lane.start()
+
+    def close(self) -> None:
+        """Serve what is waiting, then let go of the database."""
+        self.lane.stop()
+        self.db.close()
+
+
+def open_cardrail(settings: Settings, *, clock: Clock | None = None, chain: str = "tasks") -> Cardrail:
+    """Open the database and the keys, and build the rest; nothing is started.
+
+    Raises SchemaOutdated, and the vault's own errors for keys that are missing, wrong, or readable by others.
+    """
+    clock = clock or SystemClock()
+    db = Database(settings.url, pool=settings.pool_size)
+    try:
+        return _build(settings, db, clock, chain)
+    except BaseException:
+        db.close()
+        raise
+
+
+def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardrail:
+    if current_revision(db) != newest_revision():
+        raise SchemaOutdated(database=current_revision(db), needed=newest_revision())
+    keyring = open_keyring(settings.key_path, settings.master_keys.get_secret_value() if settings.master_keys else None)
+    with db.transaction() as tx:
+        check_keys(tx, keyring, clock)
+        audit_key = service_key(tx, keyring, "audit")
+        cursor_key = service_key(tx, keyring, "cursor")
+    node = settings.node_name
+    catalog = CatalogCache(db, clock)
+    books = Books(
+        node=node,
+        audit=AuditLog(audit_key, f"{node}/lane"),
+        keyring=keyring,
+        hold_deadline_micros=settings.hold_deadline_hours * 3_600 * 1_000_000,
+    )
+    shop = Shop(db, clock, catalog, books, read_versions, settings.unpaid_order_minutes)
+
+    def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
+        return place_orders(shop, requests)
+
+    return Cardrail(
+        settings=settings,
+        db=db,
+        clock=clock,
+        keyring=keyring,
+        audit=AuditLog(audit_key, f"{node}/{chain}"),
+        catalog=catalog,
+        keys=KeyCache(db, clock),
+        opener=CodeOpener(keyring),
+        shop=shop,
+        lane=Lane(
+            db,
+            place,
+            weigh=lambda request: request.units,
+            batch_max=settings.lane_batch_max,
+            weight_max=settings.lane_codes_max,
+            queue_max=settings.lane_queue_max,
+        ),
+        cursors=CursorSealer(cursor_key),
+        rates=RateLimiter(settings.rate_limit_storage),
+    )
+
+
+@contextmanager
+def opened(settings: Settings, *, clock: Clock | None = None, chain: str = "tasks") -> Iterator[Cardrail]:
+    """``open_cardrail`` for the length of a block."""
+    cardrail = open_cardrail(settings, clock=clock, chain=chain)
+    try:
+        yield cardrail
+    finally:
+        cardrail.close()

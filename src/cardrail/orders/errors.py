@@ -1,0 +1,114 @@
+"""What orders refuse.
+
+OrderError
+├── OrderNotFound
+├── InvalidOrder            UnknownSku, TooManyUnits, WrongCurrency
+├── OutOfStock, PriceChanged
+├── IdempotencyConflict     ReferenceUsed
+├── InvalidTransition       NotCancellable, NotPayable
+├── InvalidationRefused
+├── RefundTooLarge
+└── CredentialChanged
+"""
+
+from __future__ import annotations
+
+from cardrail.kernel import CardrailError
+
+
+class OrderError(CardrailError):
+    """The order cannot be served."""
+
+    code = "order_error"
+
+
+class OrderNotFound(OrderError):
+    """There is no such order."""
+
+    code = "order_not_found"
+
+
+class InvalidOrder(OrderError):
+    """The order asks for something that cannot be sold."""
+
+    code = "invalid_order"
+
+
+class UnknownSku(InvalidOrder):
+    """There is no such sku, or it is no longer sold."""
+
+    code = "unknown_sku"
+
+
+class TooManyUnits(InvalidOrder):
+    """The order asks for more units than one order may have."""
+
+    code = "too_many_units"
+
+
+class WrongCurrency(InvalidOrder):
+    """The amount is in another currency than the thing it is about."""
+
+    code = "wrong_currency"
+
+
+class OutOfStock(OrderError):
+    """There is not enough stock; nothing was charged."""
+
+    code = "out_of_stock"
+    retryable = True
+
+
+class PriceChanged(OrderError):
+    """The price is above what the order allows; nothing was charged."""
+
+    code = "price_changed"
+
+
+class IdempotencyConflict(OrderError):
+    """This idempotency key or reference belongs to an order with another content."""
+
+    code = "idempotency_conflict"
+
+
+class ReferenceUsed(OrderError):
+    """An order with this reference exists already, placed under another idempotency key."""
+
+    code = "reference_used"
+
+
+class InvalidTransition(OrderError):
+    """The order's state does not allow this."""
+
+    code = "invalid_transition"
+
+
+class NotCancellable(InvalidTransition):
+    """Only an order that has not started can be cancelled."""
+
+    code = "not_cancellable"
+
+
+class NotPayable(InvalidTransition):
+    """Only an unpaid order that has not expired can be paid."""
+
+    code = "not_payable"
+
+
+class InvalidationRefused(OrderError):
+    """The order can no longer be invalidated: its window is over, or its codes were revealed."""
+
+    code = "invalidation_refused"
+
+
+class RefundTooLarge(OrderError):
+    """More than the order's charge cannot be refunded."""
+
+    code = "refund_too_large"
+
+
+class CredentialChanged(OrderError):
+    """The credential changed while the order was waiting; authenticate again."""
+
+    code = "credential_changed"
+    retryable = True

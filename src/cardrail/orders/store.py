@@ -1,0 +1,365 @@
+"""Every statement of the orders package. On the order path a statement serves the whole batch, and its text is constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from cardrail.kernel import DenominationId, Mode, OrderId, PartnerId
+from cardrail.orders.model import Order, OrderItem
+from cardrail.orders.states import OrderState
+from cardrail.orders.tables import allocations, order_items, orders
+from cardrail.storage import Tx, bulk_insert, driver_select, events
+from cardrail.vault import Allocation
+
+ORDER_COLUMNS: Final = (
+    "id",
+    "partner_id",
+    "mode",
+    "state",
+    "currency",
+    "total_minor",
+    "charged_minor",
+    "reference",
+    "key_hash",
+    "reference_hash",
+    "fingerprint",
+    "api_key_id",
+    "customer_id",
+    "quote_id",
+    "pay_until",
+    "revealed_at",
+    "details",
+    "created_at",
+    "updated_at",
+)
+ITEM_COLUMNS: Final = (
+    "order_id",
+    "line",
+    "sku",
+    "denomination_id",
+    "name",
+    "state",
+    "quantity",
+    "delivered",
+    "face_minor",
+    "face_currency",
+    "unit_price_minor",
+    "unit_fee_minor",
+    "tax_bps",
+    "total_minor",
+    "charged_minor",
+    "fx_rate_e10",
+    "lot_id",
+    "first_seq",
+    "count",
+    "expires_at",
+    "hold_id",
+    "fields",
+)
+
+insert_orders = bulk_insert(orders, *ORDER_COLUMNS)
+insert_items = bulk_insert(order_items, *ITEM_COLUMNS)
+insert_allocations = bulk_insert(allocations, "lot_id", "first_seq", "count", "expires_at", "order_id", "line")
+
+_json = msgspec.json.Encoder()
+
+
+def item_row(order: Order, item: OrderItem) -> tuple[Any, ...]:
+    """The item's row, with its first allocation."""
+    first = item.allocations[0] if item.allocations else None
+    return (
+        order.id,
+        item.line,
+        item.sku,
+        item.denomination_id,
+        item.name,
+        item.state.value,
+        item.quantity,
+        item.delivered,
+        item.face_minor,
+        item.face_currency,
+        item.unit_price_minor,
+        item.unit_fee_minor,
+        item.tax_bps,
+        item.total_minor,
+        item.charged_minor,
+        item.fx_rate_e10,
+        first.lot_id if first else None,
+        first.first_seq if first else None,
+        first.count if first else 0,
+        first.expires_at if first else None,
+        item.hold_id,
+        _json.encode(item.fields).decode() if item.fields else None,
+    )
+
+
+def allocation_rows(order: Order, item: OrderItem) -> list[tuple[Any, ...]]:
+    """Rows of the second and further allocations."""
+    return [(one.lot_id, one.first_seq, one.count, one.expires_at, order.id, item.line) for one in item.allocations[1:]]
+
+
+# --- what a key or reference is bound to ------------------------------------------------------------------------------
+
+_SQLITE_BINDINGS: Final = {
+    column: "SELECT {0}, id, fingerprint FROM orders WHERE {0} IN ({{}})".format(column)
+    for column in ("key_hash", "reference_hash")
+}
+_POSTGRES_BINDINGS: Final = {
+    column: f"SELECT {column}, id, fingerprint FROM orders WHERE {column} = ANY(%s)"  # noqa: S608  # two constant column names
+    for column in ("key_hash", "reference_hash")
+}
+
+
+def load_bindings(tx: Tx, column: str, hashes: Sequence[bytes]) -> list[tuple[bytes, str, bytes]]:
+    """(hash, order id, fingerprint) of the orders that these keys or references (``column``) are bound to."""
+    if not hashes:
+        return []
+    if tx.dialect.name == "sqlite":
+        padded = [*hashes, *[hashes[-1]] * (_bucket(len(hashes)) - len(hashes))]
+        sql = _SQLITE_BINDINGS[column].format(",".join("?" * len(padded)))
+        return driver_select(tx, sql, tuple(padded))  # type: ignore[return-value]  # the columns named above
+    return driver_select(tx, _POSTGRES_BINDINGS[column], (list(hashes),))  # type: ignore[return-value]  # likewise
+
+
+def _bucket(count: int) -> int:
+    """The next power of two: few distinct statement texts, so the driver keeps them all prepared."""
+    return 1 << (count - 1).bit_length()
+
+
+# --- reading orders ---------------------------------------------------------------------------------------------------
+
+_ORDER: Final = sa.select(orders)
+_ITEMS: Final = sa.select(order_items).order_by(order_items.c.order_id, order_items.c.line)
+_MORE_ALLOCATIONS: Final = sa.select(allocations).order_by(allocations.c.order_id, allocations.c.line, allocations.c.first_seq)
+
+
+def load_orders(
+    tx: Tx, ids: Sequence[OrderId], *, partner_id: str | None = None, mode: Mode | None = None, lock: bool = False
+) -> list[Order]:
+    """Orders with their items, in id order; scoped to a partner and mode in the query itself where given. ``lock`` holds the rows."""
+    query = _ORDER.where(orders.c.id.in_(ids)).order_by(orders.c.id)
+    if partner_id is not None:
+        query = query.where(orders.c.partner_id == partner_id)
+    if mode is not None:
+        query = query.where(orders.c.mode == mode.value)
+    return _with_items(tx, tx.execute(query.with_for_update() if lock else query).all())
+
+
+def load_page(
+    tx: Tx,
+    partner_id: str,
+    mode: Mode,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None = None,
+    reference_hash: bytes | None = None,
+    customer_id: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> list[Order]:
+    """A partner's orders, newest first, ``limit`` at most, older than the id ``before``."""
+    query = _ORDER.where(orders.c.partner_id == partner_id, orders.c.mode == mode.value)
+    conditions = (
+        (before, orders.c.id < before),
+        (state, orders.c.state == state),
+        (reference_hash, orders.c.reference_hash == reference_hash),
+        (customer_id, orders.c.customer_id == customer_id),
+        (since, orders.c.created_at >= since),
+        (until, orders.c.created_at < until),
+    )
+    for given, condition in conditions:
+        if given is not None:
+            query = query.where(condition)
+    return _with_items(tx, tx.execute(query.order_by(orders.c.id.desc()).limit(limit)).all())
+
+
+def load_all(tx: Tx, *, state: str | None, partner_id: str | None, limit: int) -> list[Order]:
+    """The operator's list: newest first, of every partner."""
+    query = _ORDER.order_by(orders.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(orders.c.state == state)
+    if partner_id is not None:
+        query = query.where(orders.c.partner_id == partner_id)
+    return _with_items(tx, tx.execute(query).all())
+
+
+def load_expired_unpaid(tx: Tx, now: int, limit: int) -> list[OrderId]:
+    """Unpaid orders whose time is over."""
+    query = sa.select(orders.c.id).where(orders.c.pay_until.is_not(None), orders.c.pay_until <= now)
+    return [OrderId(one) for one in tx.execute(query.order_by(orders.c.pay_until).limit(limit)).scalars()]
+
+
+def _with_items(tx: Tx, rows: Sequence[sa.Row[Any]]) -> list[Order]:
+    found = {row.id: _order(row) for row in rows}
+    if not found:
+        return []
+    items = tx.execute(_ITEMS.where(order_items.c.order_id.in_(found))).all()
+    for row in items:
+        found[row.order_id].items.append(_item(row))
+    if any(row.delivered > row.count for row in items):
+        by_item = {(order.id, item.line): item for order in found.values() for item in order.items}
+        for row in tx.execute(_MORE_ALLOCATIONS.where(allocations.c.order_id.in_(found))):
+            item = by_item[(row.order_id, row.line)]
+            item.allocations.append(Allocation(row.lot_id, row.first_seq, row.count, row.expires_at, False, item.denomination_id))
+    return list(found.values())
+
+
+def _order(row: sa.Row[Any]) -> Order:
+    return Order(
+        id=OrderId(row.id),
+        partner_id=PartnerId(row.partner_id),
+        mode=Mode(row.mode),
+        state=OrderState(row.state),
+        currency=row.currency,
+        total_minor=row.total_minor,
+        charged_minor=row.charged_minor,
+        refunded_minor=row.refunded_minor,
+        reference=row.reference,
+        customer_id=row.customer_id,
+        quote_id=row.quote_id,
+        pay_until=row.pay_until,
+        details=row.details,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        revealed_at=row.revealed_at,
+        version=row.version,
+        items=[],
+    )
+
+
+def _item(row: sa.Row[Any]) -> OrderItem:
+    item = OrderItem(
+        line=row.line,
+        sku=row.sku,
+        denomination_id=DenominationId(row.denomination_id),
+        name=row.name,
+        state=OrderState(row.state),
+        quantity=row.quantity,
+        delivered=row.delivered,
+        face_minor=row.face_minor,
+        face_currency=row.face_currency,
+        unit_price_minor=row.unit_price_minor,
+        unit_fee_minor=row.unit_fee_minor,
+        tax_bps=row.tax_bps,
+        total_minor=row.total_minor,
+        charged_minor=row.charged_minor,
+        fx_rate_e10=row.fx_rate_e10,
+        fields=msgspec.json.decode(row.fields, type=dict[str, str]) if row.fields else None,
+        hold_id=row.hold_id,
+    )
+    if row.lot_id is not None:
+        item.allocations.append(Allocation(row.lot_id, row.first_seq, row.count, row.expires_at, False, item.denomination_id))
+    return item
+
+
+# --- changing orders --------------------------------------------------------------------------------------------------
+
+
+class StaleOrder(RuntimeError):
+    """The order changed under a writer that held its row: a fault of ours."""
+
+
+_UPDATE_ORDER: Final = (
+    sa.update(orders)
+    .where(orders.c.id == sa.bindparam("of"), orders.c.version == sa.bindparam("from_version"))
+    .values(
+        state=sa.bindparam("to_state"),
+        charged_minor=sa.bindparam("to_charged"),
+        refunded_minor=sa.bindparam("to_refunded"),
+        pay_until=sa.bindparam("to_pay_until"),
+        revealed_at=sa.bindparam("to_revealed_at"),
+        updated_at=sa.bindparam("to_updated_at"),
+        version=orders.c.version + 1,
+    )
+)
+_UPDATE_ITEM: Final = (
+    sa.update(order_items)
+    .where(order_items.c.order_id == sa.bindparam("of"), order_items.c.line == sa.bindparam("of_line"))
+    .values(
+        {
+            name: sa.bindparam(f"to_{name}")
+            for name in ("state", "delivered", "charged_minor", "lot_id", "first_seq", "count", "expires_at", "hold_id")
+        }
+    )
+)
+
+
+def update_order(tx: Tx, order: Order, *, from_version: int) -> None:
+    """Write the order's new state and sums, compare-and-set on its version; and its items with their first allocations."""
+    written = tx.execute(
+        _UPDATE_ORDER,
+        {
+            "of": order.id,
+            "from_version": from_version,
+            "to_state": order.state.value,
+            "to_charged": order.charged_minor,
+            "to_refunded": order.refunded_minor,
+            "to_pay_until": order.pay_until,
+            "to_revealed_at": order.revealed_at,
+            "to_updated_at": order.updated_at,
+        },
+    )
+    if written.rowcount != 1:
+        raise StaleOrder(order.id)
+    order.version = from_version + 1
+    rows = [(item, item.allocations[0] if item.allocations else None) for item in order.items]
+    tx.execute(
+        _UPDATE_ITEM,
+        [
+            {
+                "of": order.id,
+                "of_line": item.line,
+                "to_state": item.state.value,
+                "to_delivered": item.delivered,
+                "to_charged_minor": item.charged_minor,
+                "to_lot_id": first.lot_id if first else None,
+                "to_first_seq": first.first_seq if first else None,
+                "to_count": first.count if first else 0,
+                "to_expires_at": first.expires_at if first else None,
+                "to_hold_id": item.hold_id,
+            }
+            for item, first in rows
+        ],
+    )
+
+
+_MARK_REVEALED: Final = (
+    sa.update(orders)
+    .where(orders.c.id == sa.bindparam("of"), orders.c.revealed_at.is_(None))
+    .values(revealed_at=sa.bindparam("at"), version=orders.c.version + 1)
+)
+
+
+def mark_revealed(tx: Tx, order_id: OrderId, at: int) -> None:
+    """Note that a code of the order was opened for somebody; the first time counts."""
+    tx.execute(_MARK_REVEALED, {"of": order_id, "at": at})
+
+
+_HISTORY: Final = (
+    sa.select(events)
+    .where(events.c.subject_id == sa.bindparam("of"), events.c.type.like("order.%"))
+    .order_by(events.c.subject_seq)
+)
+_LAST_STEP: Final = sa.select(sa.func.coalesce(sa.func.max(events.c.subject_seq), 0)).where(
+    events.c.subject_id == sa.bindparam("of")
+)
+
+
+def load_history(tx: Tx, order_id: OrderId) -> list[sa.Row[Any]]:
+    """The order's events, oldest first."""
+    return list(tx.execute(_HISTORY, {"of": order_id}).all())
+
+
+def next_step(tx: Tx, subject_id: str) -> int:
+    """The place of the next event in a subject's history; the subject's row is locked by the caller."""
+    return int(tx.execute(_LAST_STEP, {"of": subject_id}).scalar_one()) + 1
+
+
+def count_existing(tx: Tx, ids: Iterable[OrderId]) -> int:
+    """How many of these orders exist: tells whether a commit whose answer was lost took place."""
+    return int(tx.execute(sa.select(sa.func.count()).select_from(orders).where(orders.c.id.in_(list(ids)))).scalar_one())

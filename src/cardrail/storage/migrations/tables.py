@@ -1,0 +1,12 @@
+"""Every package's tables, gathered on the one metadata: what a migrated database is compared with."""
+
+from importlib import import_module
+
+from cardrail.storage.audit_tables import audit, audit_anchors, audit_heads
+from cardrail.storage.events import events
+from cardrail.storage.schema import metadata, versions
+
+for _package in ("access", "catalog", "ledger", "vault", "orders"):
+    import_module(f"cardrail.{_package}.tables")
+
+__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "versions"]
