@@ -53,7 +53,13 @@ transfers = sa.Table(
     text("reference", null=True),  # a lot, a statement line, what an operator typed
     minor("wallet_after_minor", null=True),  # the wallet's posted balance after it
     instant("created_at"),
-    sa.Index(None, "partner_id", "id", sqlite_where=sa.text("partner_id IS NOT NULL"), postgresql_where=sa.text("partner_id IS NOT NULL")),
+    sa.Index(
+        None,
+        "partner_id",
+        "id",
+        sqlite_where=sa.text("partner_id IS NOT NULL"),
+        postgresql_where=sa.text("partner_id IS NOT NULL"),
+    ),
     sa.Index(
         "ix_transfers_order_id",
         "order_id",
