@@ -1,7 +1,7 @@
 """What the vault refuses. No fact ever holds a code, a PIN or a piece of one.
 
 VaultError
-├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse
+├── VaultKeyError             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
 ├── LotNotFound            CodeNotFound
@@ -22,49 +22,49 @@ class VaultError(CardrailError):
     code = "vault_error"
 
 
-class KeyProblem(VaultError):
+class VaultKeyError(VaultError):
     """The master keys cannot be used."""
 
     code = "key_problem"
 
 
-class KeyFileExists(KeyProblem):
+class KeyFileExists(VaultKeyError):
     """There is a key file already, and it is never overwritten: with it would go every code in the vault."""
 
     code = "key_file_exists"
 
 
-class KeyFileUnreadable(KeyProblem):
+class KeyFileUnreadable(VaultKeyError):
     """The key file cannot be read. Without it no code can be opened: restore it from where it was kept."""
 
     code = "key_file_unreadable"
 
 
-class KeyFileExposed(KeyProblem):
+class KeyFileExposed(VaultKeyError):
     """The key file can be read by others on this machine. Set its mode to 0600."""
 
     code = "key_file_exposed"
 
 
-class InvalidKeyText(KeyProblem):
+class InvalidKeyText(VaultKeyError):
     """A master key is written as number:base64 of 32 bytes, each number once."""
 
     code = "invalid_key_text"
 
 
-class MissingMasterKey(KeyProblem):
+class MissingMasterKey(VaultKeyError):
     """The database needs a master key that is not at hand. Put that number back into the key file or CARDRAIL_MASTER_KEYS."""
 
     code = "missing_master_key"
 
 
-class WrongMasterKey(KeyProblem):
+class WrongMasterKey(VaultKeyError):
     """A master key at hand is not the one that the database was sealed with. Use the key file that belongs to this database."""
 
     code = "wrong_master_key"
 
 
-class KeyInUse(KeyProblem):
+class KeyInUse(VaultKeyError):
     """The master key still wraps something, or is the current one. Rotate first."""
 
     code = "key_in_use"

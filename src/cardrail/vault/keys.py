@@ -78,6 +78,7 @@ class Keyring:
 
     @property
     def numbers(self) -> frozenset[int]:
+        """The keys at hand."""
         return frozenset(self._keys)
 
     @property
@@ -117,6 +118,11 @@ class Keyring:
         if key is None:
             raise MissingMasterKey(number=number)
         return key
+
+
+def open_keyring(path: Path, text: str | None) -> Keyring:
+    """The keys of the environment where it gives any (``text``), else of the key file. Raises VaultKeyError's kinds."""
+    return Keyring.from_text(text) if text else Keyring.from_file(path)
 
 
 # --- the key file ------------------------------------------------------------------------------------------------------

@@ -136,17 +136,24 @@ def cost_of(lot: LotCost, first_seq: int, count: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class LotFigures:
-    """What a sale needs of a lot."""
+class LotKey:
+    """What opening a lot's codes needs."""
+
+    wrapped_key: bytes
+    master_key: int
+    is_shared: bool
+    """Whether every seq opens the one secret, seq 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotFigures(LotKey):
+    """What a sale needs of a lot besides."""
 
     id: str
     mode: Mode
-    wrapped_key: bytes
-    master_key: int
     lot_cost_minor: int
     lot_count: int
     cost_currency: str | None
-    is_shared: bool
 
     @property
     def cost_minor(self) -> int:
@@ -240,14 +247,14 @@ class Stock:
         if one is None:
             return None
         return LotFigures(
-            lot_id,
-            one.mode,
             one.wrapped_key,
             one.master_key,
+            one.is_shared,
+            lot_id,
+            one.mode,
             one.lot_cost_minor,
             one.lot_count,
             one.cost_currency,
-            one.is_shared,
         )
 
 

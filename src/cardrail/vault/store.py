@@ -20,14 +20,14 @@ from cardrail.kernel import Mode, share
 from cardrail.storage import Bulk, Tx, bulk_insert, driver_select
 from cardrail.storage.bulk import driver_errors
 from cardrail.vault.errors import CodeMissing, LotNotFound, StockMoved
-from cardrail.vault.model import Allocation, LotFigures, LotKind, LotState, OpenSlice
+from cardrail.vault.model import Allocation, LotKey, LotKind, LotState, OpenSlice
 from cardrail.vault.tables import code_exceptions, codes, lots, master_keys, service_keys, slices
 
 MEMBERS_MAX: Final = 500
 """Values of one IN list."""
 
-_SQLITE: Final[sa.engine.Dialect] = sqlite.dialect(paramstyle="qmark")
-_POSTGRES: Final[sa.engine.Dialect] = postgresql.dialect(paramstyle="format")
+_SQLITE: Final = sqlite.dialect(paramstyle="qmark")
+_POSTGRES: Final = postgresql.dialect(paramstyle="format")
 _json_encode = msgspec.json.Encoder().encode
 _MODES: Final = {mode.value: mode for mode in Mode}
 
@@ -313,7 +313,7 @@ def read_sealed(tx: Tx, allocations: Iterable[Allocation]) -> dict[tuple[str, in
 
 
 def _shared_rows(tx: Tx, lot_id: str, first: int, end: int) -> list[tuple[Any, ...]]:
-    lot = load_lot_figures(tx, [lot_id]).get(lot_id)
+    lot = load_lot_keys(tx, [lot_id]).get(lot_id)
     secret = _read_range(tx, lot_id, 0, 1)
     if lot is None or not lot.is_shared or not secret:
         raise CodeMissing(lot_id=lot_id, first_seq=first, count=end - first)
@@ -531,7 +531,7 @@ def load_lot(tx: Tx, lot_id: str, *, lock: bool = False) -> Lot:
     return _lot(row)
 
 
-def load_lots(tx: Tx, *, state: LotState | None = None, denomination_id: str | None = None, limit: int = 1_000) -> list[Lot]:
+def list_lots(tx: Tx, *, state: LotState | None = None, denomination_id: str | None = None, limit: int = 1_000) -> list[Lot]:
     """Lots, the newest first."""
     statement = sa.select(*lots.c).order_by(lots.c.id.desc()).limit(limit)
     if state is not None:
@@ -556,28 +556,29 @@ def count_unsold(tx: Tx, lot_ids: Iterable[str]) -> dict[str, int]:
     return {lot_id: int(count) for lot_id, count in rows}
 
 
-def _figures(member: Condition) -> sa.Select[Any]:
-    return sa.select(
-        lots.c.id,
-        lots.c.mode,
-        lots.c.wrapped_key,
-        lots.c.master_key,
-        lots.c.cost_minor,
-        lots.c.count,
-        lots.c.cost_currency,
-        lots.c.kind,
-    ).where(member(lots.c.id, "ids"))
+def _keys(member: Condition) -> sa.Select[Any]:
+    return sa.select(lots.c.id, lots.c.wrapped_key, lots.c.master_key, lots.c.kind).where(member(lots.c.id, "ids"))
 
 
-_read_figures = _Read(_figures, "ids")
+_read_keys = _Read(_keys, "ids")
 
 
-def load_lot_figures(tx: Tx, lot_ids: Iterable[str]) -> dict[str, LotFigures]:
-    """What opening and costing codes of these lots needs."""
-    return {
-        row[0]: LotFigures(row[0], _MODES[row[1]], row[2], row[3], row[4], row[5], row[6], row[7] == LotKind.SHARED.value)
-        for row in _read_figures(tx, _members(tx, lot_ids))
-    }
+def load_lot_keys(tx: Tx, lot_ids: Iterable[str]) -> dict[str, LotKey]:
+    """What opening the codes of these lots needs."""
+    rows = _read_keys(tx, _members(tx, lot_ids))
+    return {row[0]: LotKey(row[1], row[2], row[3] == LotKind.SHARED.value) for row in rows}
+
+
+def _whole_lots(member: Condition) -> sa.Select[Any]:
+    return sa.select(*lots.c).where(member(lots.c.id, "ids"))
+
+
+_read_lots = _Read(_whole_lots, "ids")
+
+
+def load_lots(tx: Tx, lot_ids: Iterable[str]) -> dict[str, Lot]:
+    """These lots, by id."""
+    return {row[0]: _lot(row) for row in _read_lots(tx, _members(tx, lot_ids))}
 
 
 _MOVE_STATE = (
@@ -638,7 +639,7 @@ def find_bound_lot(
         "from_source": source,
     }
     row = tx.execute(_BOUND_LOT, values).first()
-    return tuple(row) if row is not None else None
+    return (row[0], row[1], row[2]) if row is not None else None
 
 
 def grow_lot(tx: Tx, lot_id: str, by: int) -> int:
@@ -726,22 +727,22 @@ def count_wrapped(tx: Tx) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def lots_to_rewrap(tx: Tx, number: int, limit: int) -> list[tuple[str, bytes, int]]:
-    """(id, wrapped key, master key) of lots that another key than ``number`` wraps, locked in the order of their ids."""
+def lots_to_rewrap(tx: Tx, number: int, after: str, limit: int) -> list[tuple[str, bytes, int]]:
+    """(id, wrapped key, master key) of lots past the id ``after`` that another key than ``number`` wraps, locked in their order."""
     rows = tx.execute(
         sa.select(lots.c.id, lots.c.wrapped_key, lots.c.master_key)
-        .where(lots.c.master_key != number)
+        .where(lots.c.master_key != number, lots.c.id > after)
         .order_by(lots.c.id)
         .limit(limit)
         .with_for_update()
     )
-    return [tuple(row) for row in rows]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def service_keys_to_rewrap(tx: Tx, number: int) -> list[tuple[str, bytes, int]]:
     """(name, wrapped key, master key) of service keys that another key than ``number`` wraps."""
     rows = tx.execute(sa.select(*service_keys.c).where(service_keys.c.master_key != number).with_for_update())
-    return [tuple(row) for row in rows]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 rewrap_lots = Bulk(
