@@ -1,5 +1,7 @@
 """What is sold and what it costs: brands, products, denominations, prices, rates and quotes."""
 
+from cardrail.catalog.changes import Actor
+from cardrail.catalog.demo import demo_catalogs
 from cardrail.catalog.errors import (
     BelowCost,
     CatalogBusy,
@@ -14,27 +16,34 @@ from cardrail.catalog.errors import (
     MissingField,
     NoExchangeRate,
     PriceError,
+    PriceListNotFound,
+    PriceRuleNotFound,
     PriceUnavailable,
+    ProductNotFound,
     QuoteError,
     QuoteExpired,
     QuoteMismatch,
     QuoteNotFound,
     QuoteUsed,
-    UnknownPriceList,
-    UnknownPriceRule,
-    UnknownProduct,
     UnknownSku,
     UnreadableSheet,
 )
-from cardrail.catalog.fields import InputField
+from cardrail.catalog.export import export
+from cardrail.catalog.fields import InputField, check_pattern
+from cardrail.catalog.import_catalog import ImportReport, ProductChange, diff, import_catalog
 from cardrail.catalog.listing import ProductFilter, ProductPage
 from cardrail.catalog.model import Brand, Category, Offer, PriceList, Product, Translation
 from cardrail.catalog.prices import PriceRule, UnitPrice, line_total
 from cardrail.catalog.quotes import Quote, QuoteLine, QuoteRequest, load_quotes, make_quote, use_quotes
-from cardrail.catalog.rates import FxRate
+from cardrail.catalog.rates import FxRate, parse_rate, show_rate
+from cardrail.catalog.retire import Retired, restore, retire
+from cardrail.catalog.set_prices import NEW_RULE, create_price_list, remove_price_rule, set_price_rule, set_rate
+from cardrail.catalog.sheets import Problem
 from cardrail.catalog.snapshot import CatalogCache, CatalogSnapshot, load_snapshot
 
 __all__ = [
+    "NEW_RULE",
+    "Actor",
     "BelowCost",
     "Brand",
     "CatalogBusy",
@@ -45,6 +54,7 @@ __all__ = [
     "DuplicatePriceList",
     "FaceValueRequired",
     "FxRate",
+    "ImportReport",
     "InputField",
     "InvalidFaceValue",
     "InvalidField",
@@ -56,10 +66,15 @@ __all__ = [
     "Offer",
     "PriceError",
     "PriceList",
+    "PriceListNotFound",
     "PriceRule",
+    "PriceRuleNotFound",
     "PriceUnavailable",
+    "Problem",
     "Product",
+    "ProductChange",
     "ProductFilter",
+    "ProductNotFound",
     "ProductPage",
     "Quote",
     "QuoteError",
@@ -69,16 +84,27 @@ __all__ = [
     "QuoteNotFound",
     "QuoteRequest",
     "QuoteUsed",
+    "Retired",
     "Translation",
     "UnitPrice",
-    "UnknownPriceList",
-    "UnknownPriceRule",
-    "UnknownProduct",
     "UnknownSku",
     "UnreadableSheet",
+    "check_pattern",
+    "create_price_list",
+    "demo_catalogs",
+    "diff",
+    "export",
+    "import_catalog",
     "line_total",
     "load_quotes",
     "load_snapshot",
     "make_quote",
+    "parse_rate",
+    "remove_price_rule",
+    "restore",
+    "retire",
+    "set_price_rule",
+    "set_rate",
+    "show_rate",
     "use_quotes",
 ]

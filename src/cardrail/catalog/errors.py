@@ -1,7 +1,7 @@
 """What the catalog refuses.
 
 CatalogError
-├── UnknownSku, UnknownProduct, UnknownPriceList, UnknownPriceRule
+├── UnknownSku, ProductNotFound, PriceListNotFound, PriceRuleNotFound
 ├── FaceValueRequired, InvalidFaceValue
 ├── FieldError
 │   ├── MissingField, InvalidField
@@ -35,22 +35,22 @@ class UnknownSku(CatalogError):
     code = "unknown_sku"
 
 
-class UnknownProduct(CatalogError):
+class ProductNotFound(CatalogError):
     """No product has this code or id."""
 
-    code = "unknown_product"
+    code = "product_not_found"
 
 
-class UnknownPriceList(CatalogError):
+class PriceListNotFound(CatalogError):
     """No price list has this name or id."""
 
-    code = "unknown_price_list"
+    code = "price_list_not_found"
 
 
-class UnknownPriceRule(CatalogError):
+class PriceRuleNotFound(CatalogError):
     """No price rule has this id."""
 
-    code = "unknown_price_rule"
+    code = "price_rule_not_found"
 
 
 class FaceValueRequired(CatalogError):

@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
-from cardrail.kernel import BPS_ONE, RATE_ONE, currency, divide_half_up
+from cardrail.catalog.errors import InvalidRate
+from cardrail.kernel import BPS_ONE, RATE_ONE, currency, divide_half_up, format_minor
+
+RATE_MAX: Final = 10**8 * RATE_ONE - 1
+"""The largest rate, x 10**10: it fits a signed 64-bit column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +121,19 @@ class Rates:
                     second.digits_to,
                 )
         return best
+
+
+def parse_rate(text: str) -> int:
+    """A rate from its decimal text, x 10**10. Raises InvalidRate."""
+    whole, _, decimals = text.strip().partition(".")
+    if not (whole + decimals).isascii() or not whole.isdigit() or (decimals and not decimals.isdigit()) or len(decimals) > 10:
+        raise InvalidRate(rate=text[:40], reason="a plain decimal number with at most ten decimals")
+    rate = int(whole[:20] + decimals.ljust(10, "0"))
+    if len(whole) > 8 or not 0 < rate <= RATE_MAX:
+        raise InvalidRate(rate=text[:40], reason="above 0 and at most 99999999")
+    return rate
+
+
+def show_rate(rate_e10: int) -> str:
+    """A rate as a decimal text, as short as can be: 92.5."""
+    return format_minor(rate_e10, 10).rstrip("0").rstrip(".")

@@ -66,6 +66,11 @@ def load_denominations(tx: Tx) -> Sequence[Row]:
     return tx.execute(_DENOMINATIONS).all()
 
 
+def row_dict(row: Row) -> dict[str, Any]:
+    """A row by its columns' names."""
+    return dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it, underscore and all
+
+
 def load_rules(tx: Tx) -> list[PriceRule]:
     return [_rule(row) for row in tx.execute(_RULES)]
 
