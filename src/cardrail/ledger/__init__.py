@@ -1,6 +1,7 @@
 """All money is a transfer: wallets, the operator's accounts, holds, and the proof that they agree."""
 
 from cardrail.ledger.adjust import By, credit, debit, open_wallet, reverse, set_credit_limit
+from cardrail.ledger.book import book
 from cardrail.ledger.errors import (
     AccountFull,
     AlreadyReversed,
@@ -11,6 +12,7 @@ from cardrail.ledger.errors import (
     InsufficientFunds,
     LedgerError,
     NotReversible,
+    RefundBeyondCharge,
     TransferNotFound,
     TransferReferenceUsed,
     WalletNotFound,
@@ -68,6 +70,7 @@ __all__ = [
     "Phase",
     "PlatformBalance",
     "Purpose",
+    "RefundBeyondCharge",
     "Transfer",
     "TransferNotFound",
     "TransferPurpose",
@@ -78,6 +81,7 @@ __all__ = [
     "account_parts",
     "add_to_accounts",
     "balances",
+    "book",
     "credit",
     "debit",
     "debit_wallets",

@@ -1,4 +1,4 @@
-"""What an operator does to a wallet: credit it, correct it, set its limit, undo a mistake. Each writes a transfer, an event and an audit row.
+"""What an operator does to a wallet: credit it, correct it, set its limit, undo a mistake; each with its event and its audit row.
 
 A credit or debit may carry a reference (a bank statement's line). It belongs to that wallet for ever: the same reference with the same
 amount changes nothing and answers with the first transfer, with another amount it is refused.
@@ -68,11 +68,12 @@ def credit(tx: Tx, by: By, partner_id: str, amount: Money, mode: Mode, *, refere
     """
     _check_positive(amount.minor)
     purse = open_wallet(tx, partner_id, amount.currency.code, mode, by.at)
-    first = _first(tx, purse, partner_id, mode, TransferPurpose.CREDIT, amount.minor, reference)
+    bank = platform(Purpose.BANK, purse.currency, mode, by.node)
+    draft = _Draft(TransferPurpose.CREDIT, amount.minor, partner_id, mode, bank, reference)
+    first = _first(tx, purse, draft)
     if first is not None:
         return Movement(first, is_new=False)
-    bank = platform(Purpose.BANK, purse.currency, mode, by.node)
-    transfer = _credit_side(tx, by, purse, bank, amount.minor, TransferPurpose.CREDIT, partner_id, mode, reference=reference)
+    transfer = _credit_side(tx, by, purse, draft)
     _tell(tx, by, "credited", transfer, purse.name)
     return Movement(transfer, is_new=True)
 
@@ -87,13 +88,12 @@ def debit(
     """
     _check_positive(amount.minor)
     purse = _load(tx, wallet(partner_id, amount.currency.code, mode))
-    first = _first(tx, purse, partner_id, mode, TransferPurpose.DEBIT, amount.minor, reference)
+    bank = platform(Purpose.BANK, purse.currency, mode, by.node)
+    draft = _Draft(TransferPurpose.DEBIT, amount.minor, partner_id, mode, bank, reference)
+    first = _first(tx, purse, draft)
     if first is not None:
         return Movement(first, is_new=False)
-    bank = platform(Purpose.BANK, purse.currency, mode, by.node)
-    transfer = _debit_side(
-        tx, by, purse, bank, amount.minor, TransferPurpose.DEBIT, partner_id, mode, reference=reference, allow_debt=allow_debt
-    )
+    transfer = _debit_side(tx, by, purse, draft, allow_debt=allow_debt)
     _tell(tx, by, "debited", transfer, purse.name)
     return Movement(transfer, is_new=True)
 
@@ -113,7 +113,7 @@ def set_credit_limit(tx: Tx, by: By, partner_id: str, limit: Money, mode: Mode) 
     purse.credit_limit_minor, purse.debt_minor = limit.minor, max(0, -available)
     store.set_limit(tx, purse.name, purse.credit_limit_minor, purse.debt_minor)
     facts = {"currency": purse.currency, "mode": mode.value, "before_minor": before, "limit_minor": limit.minor}
-    _write_event(tx, by, "balance.credit_limit_changed", partner_id, mode, purse.name, None, facts)
+    _write_event(tx, by, "balance.credit_limit_changed", purse.name, partner_id=partner_id, mode=mode, facts=facts)
     by.audit.append(
         tx, [audit_entry(by.at, by.actor, "ledger.limit_set", purse.name, partner_id=partner_id, origin=by.origin, details=facts)]
     )
@@ -136,13 +136,10 @@ def reverse(tx: Tx, by: By, transfer_id: TransferId, *, allow_debt: bool = False
     earlier = store.load_reversal(tx, transfer_id)
     if earlier is not None:
         raise AlreadyReversed(transfer_id=transfer_id, reversal_id=earlier.id)
-    purpose = TransferPurpose.REVERSAL
-    if original.credit == purse.name:
-        transfer = _debit_side(
-            tx, by, purse, original.debit, amount, purpose, partner_id, mode, reverses=original, allow_debt=allow_debt
-        )
-    else:
-        transfer = _credit_side(tx, by, purse, original.credit, amount, purpose, partner_id, mode, reverses=original)
+    is_credit = original.credit == purse.name
+    other = original.debit if is_credit else original.credit
+    draft = _Draft(TransferPurpose.REVERSAL, amount, partner_id, mode, other, original.reference, original.id)
+    transfer = _debit_side(tx, by, purse, draft, allow_debt=allow_debt) if is_credit else _credit_side(tx, by, purse, draft)
     _tell(tx, by, "reversed", transfer, purse.name)
     return Movement(transfer, is_new=True)
 
@@ -150,78 +147,55 @@ def reverse(tx: Tx, by: By, transfer_id: TransferId, *, allow_debt: bool = False
 # --- one side each ----------------------------------------------------------------------------------------------------
 
 
-def _credit_side(
-    tx: Tx,
-    by: By,
-    purse: Wallet,
-    other: AccountName,
-    amount: int,
-    purpose: TransferPurpose,
-    partner_id: str,
-    mode: Mode,
-    *,
-    reference: str | None = None,
-    reverses: Transfer | None = None,
-) -> Transfer:
-    _check_room(purse.credits_posted, amount)
-    balance = store.credit_wallet(tx, purse.name, amount)
-    transfer = _posted(by, other, purse.name, amount, purpose, partner_id, purse.currency, mode, balance, reference, reverses)
-    store.insert_transfers(tx, [store.transfer_row(transfer, to_micros(by.at))])
-    store.add_to_account(tx, other, debits=amount, now=to_micros(by.at))
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A transfer before it is known which side the wallet is on."""
+
+    purpose: TransferPurpose
+    amount: int
+    partner_id: str
+    mode: Mode
+    other: AccountName
+    """The account that is not the wallet."""
+    reference: str | None = None
+    reverses: str | None = None
+
+
+def _credit_side(tx: Tx, by: By, purse: Wallet, draft: _Draft) -> Transfer:
+    _check_room(purse.credits_posted, draft.amount)
+    balance = store.credit_wallet(tx, purse.name, draft.amount)
+    transfer = _posted(by, purse, draft, is_credit=True, balance=balance)
+    store.insert_transfers(tx, [store.transfer_row(transfer)])
+    store.add_to_account(tx, draft.other, debits=draft.amount, now=to_micros(by.at))
     return transfer
 
 
-def _debit_side(
-    tx: Tx,
-    by: By,
-    purse: Wallet,
-    other: AccountName,
-    amount: int,
-    purpose: TransferPurpose,
-    partner_id: str,
-    mode: Mode,
-    *,
-    reference: str | None = None,
-    reverses: Transfer | None = None,
-    allow_debt: bool = False,
-) -> Transfer:
-    if amount > purse.spendable and not allow_debt:
-        raise InsufficientFunds(needed_minor=amount, available_minor=purse.spendable)
-    _check_room(purse.debits_posted, amount)
-    balance = store.take_from_wallet(tx, purse.name, amount, debt_after(purse, amount))
-    transfer = _posted(by, purse.name, other, amount, purpose, partner_id, purse.currency, mode, balance, reference, reverses)
-    store.insert_transfers(tx, [store.transfer_row(transfer, to_micros(by.at))])
-    store.add_to_account(tx, other, credits=amount, now=to_micros(by.at))
+def _debit_side(tx: Tx, by: By, purse: Wallet, draft: _Draft, *, allow_debt: bool) -> Transfer:
+    if draft.amount > purse.spendable and not allow_debt:
+        raise InsufficientFunds(needed_minor=draft.amount, available_minor=purse.spendable)
+    _check_room(purse.debits_posted, draft.amount)
+    balance = store.take_from_wallet(tx, purse.name, draft.amount, debt_after(purse, draft.amount))
+    transfer = _posted(by, purse, draft, is_credit=False, balance=balance)
+    store.insert_transfers(tx, [store.transfer_row(transfer)])
+    store.add_to_account(tx, draft.other, credits=draft.amount, now=to_micros(by.at))
     return transfer
 
 
-def _posted(
-    by: By,
-    debit: AccountName,
-    credit: AccountName,
-    amount: int,
-    purpose: TransferPurpose,
-    partner_id: str,
-    currency: str,
-    mode: Mode,
-    balance: int | None,
-    reference: str | None,
-    reverses: Transfer | None,
-) -> Transfer:
+def _posted(by: By, purse: Wallet, draft: _Draft, *, is_credit: bool, balance: int | None) -> Transfer:
     return Transfer(
         id=new_transfer_id(),
-        debit=debit,
-        credit=credit,
-        amount_minor=amount,
-        currency=currency,
-        mode=mode,
+        debit=draft.other if is_credit else purse.name,
+        credit=purse.name if is_credit else draft.other,
+        amount_minor=draft.amount,
+        currency=purse.currency,
+        mode=draft.mode,
         phase=Phase.POSTED,
-        purpose=purpose,
-        partner_id=partner_id,
+        purpose=draft.purpose,
+        partner_id=draft.partner_id,
         order_id=None,
         hold_id=None,
-        reverses=reverses.id if reverses else None,
-        reference=reverses.reference if reverses else reference,
+        reverses=draft.reverses,
+        reference=draft.reference,
         wallet_after_minor=balance,
         created_at=by.at,
     )
@@ -247,15 +221,13 @@ def _load(tx: Tx, name: AccountName) -> Wallet:
     return found
 
 
-def _first(
-    tx: Tx, purse: Wallet, partner_id: str, mode: Mode, purpose: TransferPurpose, amount: int, reference: str | None
-) -> Transfer | None:
+def _first(tx: Tx, purse: Wallet, draft: _Draft) -> Transfer | None:
     """The transfer that was made with this reference; the wallet's lock keeps a second one from being made meanwhile."""
-    if reference is None:
+    if draft.reference is None:
         return None
-    found = store.load_by_reference(tx, partner_id, purse.currency, mode, purpose, reference)
-    if found is not None and found.amount_minor != amount:
-        raise TransferReferenceUsed(reference=reference, transfer_id=found.id, amount_minor=found.amount_minor)
+    found = store.load_by_reference(tx, (draft.partner_id, purse.currency, draft.mode), draft.purpose, draft.reference)
+    if found is not None and found.amount_minor != draft.amount:
+        raise TransferReferenceUsed(reference=draft.reference, transfer_id=found.id, amount_minor=found.amount_minor)
     return found
 
 
@@ -275,7 +247,7 @@ def _tell(tx: Tx, by: By, what: str, transfer: Transfer, name: AccountName) -> N
         facts["reverses"] = transfer.reverses
     kind = "balance.credited" if transfer.credit == name else "balance.debited"
     reason = "reversal" if transfer.reverses else None
-    _write_event(tx, by, kind, transfer.partner_id, transfer.mode, name, reason, facts)
+    _write_event(tx, by, kind, name, partner_id=transfer.partner_id, mode=transfer.mode, facts=facts, reason=reason)
     by.audit.append(
         tx,
         [
@@ -293,7 +265,15 @@ def _tell(tx: Tx, by: By, what: str, transfer: Transfer, name: AccountName) -> N
 
 
 def _write_event(
-    tx: Tx, by: By, kind: str, partner_id: str, mode: Mode, name: AccountName, reason: str | None, facts: dict[str, Any]
+    tx: Tx,
+    by: By,
+    kind: str,
+    name: AccountName,
+    *,
+    partner_id: str,
+    mode: Mode,
+    facts: dict[str, Any],
+    reason: str | None = None,
 ) -> None:
     seq = store.next_step(tx, name)
     data = msgspec.json.encode(facts).decode()

@@ -1,15 +1,17 @@
-"""Holds: money set aside for one order item. It ends by posts and voids, and with its item; a deadline alerts, it frees nothing."""
+"""Holds: money set aside for one order item. It ends by posts and voids, and with its item; a deadline alerts, it frees nothing.
+
+Moments are microseconds here, as the order path has them.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from cardrail.kernel import HoldId, TransferId, from_micros, new_event_id, new_transfer_id, to_micros
+from cardrail.kernel import HoldId, TransferId, from_micros, new_event_id, new_transfer_id
 from cardrail.ledger import store
 from cardrail.ledger.errors import AmountNotPositive, HoldExceeded, HoldNotFound
 from cardrail.ledger.model import AccountName, Hold, NewHold, Phase, Transfer, TransferPurpose
@@ -33,7 +35,7 @@ def place_holds(tx: Tx, rows: Sequence[NewHold]) -> None:
         promised[one.credit] += one.amount_minor
     store.debit_wallets(tx, [(0, amount, name) for name, amount in sorted(taken.items())])
     store.insert_holds(tx, rows)
-    store.insert_transfers(tx, [store.transfer_row(_taking(one), one.created_at) for one in rows])
+    store.insert_transfers(tx, [store.transfer_row(_taking(one)) for one in rows])
     store.promise(tx, [(name, amount, rows[0].created_at) for name, amount in promised.items()])
 
 
@@ -42,7 +44,7 @@ def post_hold(
     hold_id: HoldId,
     amount_minor: int,
     *,
-    now: datetime,
+    now: int,
     purpose: TransferPurpose = TransferPurpose.SALE,
     credit: AccountName | None = None,
     reference: str | None = None,
@@ -54,15 +56,15 @@ def post_hold(
     hold = _moved(tx, hold_id, amount_minor, Phase.POSTED)
     balance = store.post_from_wallet(tx, hold.account, amount_minor)
     earns = credit or hold.credit
-    transfer = _ending(hold, Phase.POSTED, purpose, amount_minor, balance, now, credit=earns, reference=reference)
-    store.insert_transfers(tx, [store.transfer_row(transfer, to_micros(now))])
+    transfer = _ending(hold, Phase.POSTED, amount_minor, now, balance=balance, purpose=purpose, credit=earns, reference=reference)
+    store.insert_transfers(tx, [store.transfer_row(transfer)])
     store.settle_promise(tx, hold.credit, amount_minor, kept=amount_minor if earns == hold.credit else 0)
     if earns != hold.credit:
-        store.add_to_account(tx, earns, credits=amount_minor, now=to_micros(now))
+        store.add_to_account(tx, earns, credits=amount_minor, now=now)
     return transfer
 
 
-def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: datetime) -> TransferId | None:
+def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: int) -> TransferId | None:
     """Give back part of a hold, or by default all that is left of it (None if nothing is). Raises HoldNotFound, HoldExceeded."""
     if amount_minor is None:
         amount_minor = _locked(tx, hold_id).rest_minor
@@ -70,20 +72,19 @@ def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: 
             return None
     hold = _moved(tx, hold_id, amount_minor, Phase.VOID)
     balance = store.free_in_wallet(tx, hold.account, amount_minor)
-    transfer = _ending(hold, Phase.VOID, TransferPurpose.VOID, amount_minor, balance, now, credit=hold.credit)
-    store.insert_transfers(tx, [store.transfer_row(transfer, to_micros(now))])
+    transfer = _ending(hold, Phase.VOID, amount_minor, now, balance=balance, purpose=TransferPurpose.VOID, credit=hold.credit)
+    store.insert_transfers(tx, [store.transfer_row(transfer)])
     store.settle_promise(tx, hold.credit, amount_minor, kept=0)
     return transfer.id
 
 
-def overdue_holds(tx: Tx, now: datetime) -> list[Hold]:
+def overdue_holds(tx: Tx, now: int) -> list[Hold]:
     """Open holds past their deadline that nobody was told of yet, each with its event hold.overdue; a second call finds none of them."""
-    at = to_micros(now)
-    found = store.alert_overdue(tx, at, ALERTS_MAX)
+    found = store.alert_overdue(tx, now, ALERTS_MAX)
     insert_events(
         tx,
         [
-            (new_event_id(), "hold.overdue", None, one.mode.value, one.id, 1, None, None, "deadline", "system", at, _data(one))
+            (new_event_id(), "hold.overdue", None, one.mode.value, one.id, 1, None, None, "deadline", "system", now, _data(one))
             for one in found
         ],
     )
@@ -137,11 +138,11 @@ def _taking(one: NewHold) -> Transfer:
 def _ending(
     hold: Hold,
     phase: Phase,
-    purpose: TransferPurpose,
     amount_minor: int,
-    balance: int,
-    now: datetime,
+    now: int,
     *,
+    balance: int,
+    purpose: TransferPurpose,
     credit: AccountName,
     reference: str | None = None,
 ) -> Transfer:
@@ -160,5 +161,5 @@ def _ending(
         reverses=None,
         reference=reference,
         wallet_after_minor=balance,
-        created_at=now,
+        created_at=from_micros(now),
     )

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from cardrail.kernel import HoldId, Mode, TransferId, from_micros
+from cardrail.kernel import HoldId, Mode, TransferId, from_micros, to_micros
 from cardrail.ledger.errors import WalletOverdrawn
 from cardrail.ledger.model import (
     AccountName,
@@ -247,7 +247,7 @@ def _transfer(row: sa.Row[Any]) -> Transfer:
     )
 
 
-def transfer_row(one: Transfer, now: int) -> tuple[Any, ...]:
+def transfer_row(one: Transfer) -> tuple[Any, ...]:
     """The transfer in the order of TRANSFER_COLUMNS."""
     return (
         one.id,
@@ -264,7 +264,7 @@ def transfer_row(one: Transfer, now: int) -> tuple[Any, ...]:
         one.reverses,
         one.reference,
         one.wallet_after_minor,
-        now,
+        to_micros(one.created_at),
     )
 
 
@@ -280,10 +280,9 @@ def load_reversal(tx: Tx, transfer_id: TransferId) -> Transfer | None:
     return _transfer(row) if row else None
 
 
-def load_by_reference(
-    tx: Tx, partner_id: str, currency: str, mode: Mode, purpose: TransferPurpose, reference: str
-) -> Transfer | None:
+def load_by_reference(tx: Tx, wallet_of: tuple[str, str, Mode], purpose: TransferPurpose, reference: str) -> Transfer | None:
     """The credit or debit that was made with this reference."""
+    partner_id, currency, mode = wallet_of
     facts = {"partner": partner_id, "currency": currency, "mode": mode.value, "purpose": purpose.value, "reference": reference}
     row = tx.execute(_BY_REFERENCE, facts).first()
     return _transfer(row) if row else None

@@ -48,7 +48,7 @@ transfers = sa.Table(
     text("purpose"),  # ledger.model.TransferPurpose
     text("partner_id", null=True),  # whose wallet it touches; null where it touches none
     text("order_id", null=True),
-    text("hold_id", null=True),  # the hold that a post or void ends
+    text("hold_id", null=True),  # the hold that it takes (pending), posts or voids
     text("reverses", null=True),  # the transfer that this one undoes
     text("reference", null=True),  # a lot, a statement line, what an operator typed
     minor("wallet_after_minor", null=True),  # the wallet's posted balance after it
@@ -72,6 +72,17 @@ transfers = sa.Table(
         unique=True,  # a transfer is undone once
         sqlite_where=sa.text("reverses IS NOT NULL"),
         postgresql_where=sa.text("reverses IS NOT NULL"),
+    ),
+    sa.Index(
+        "uq_transfers_reference",
+        "partner_id",
+        "currency",
+        "mode",
+        "purpose",
+        "reference",
+        unique=True,  # what an operator credits or debits under one reference, he does once for each wallet
+        sqlite_where=sa.text("purpose IN ('credit', 'debit') AND reference IS NOT NULL"),
+        postgresql_where=sa.text("purpose IN ('credit', 'debit') AND reference IS NOT NULL"),
     ),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
     sa.CheckConstraint("debit <> credit", name="two_accounts"),

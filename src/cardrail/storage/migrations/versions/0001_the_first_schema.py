@@ -406,6 +406,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("partner_id IS NOT NULL"),
         )
         batch_op.create_index(
+            "uq_transfers_reference",
+            ["partner_id", "currency", "mode", "purpose", "reference"],
+            unique=True,
+            sqlite_where=sa.text("purpose IN ('credit', 'debit') AND reference IS NOT NULL"),
+            postgresql_where=sa.text("purpose IN ('credit', 'debit') AND reference IS NOT NULL"),
+        )
+        batch_op.create_index(
             "uq_transfers_reverses",
             ["reverses"],
             unique=True,

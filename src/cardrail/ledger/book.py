@@ -1,0 +1,52 @@
+"""Bookings that touch no wallet: stock bought, returned, written off."""
+
+from __future__ import annotations
+
+from cardrail.kernel import Mode, from_micros, new_transfer_id
+from cardrail.ledger import store
+from cardrail.ledger.errors import AmountNotPositive
+from cardrail.ledger.model import AccountName, Phase, Purpose, Transfer, TransferPurpose, platform
+from cardrail.storage import Tx
+
+
+def book(
+    tx: Tx,
+    *,
+    debit: Purpose | AccountName,
+    credit: Purpose | AccountName,
+    amount_minor: int,
+    currency: str,
+    mode: Mode,
+    node: str,
+    purpose: TransferPurpose,
+    now: int,
+    reference: str | None = None,
+    order_id: str | None = None,
+) -> Transfer:
+    """One posted transfer between accounts that are not wallets; a Purpose stands for this node's platform account.
+
+    The caller writes the audit row. Raises AmountNotPositive.
+    """
+    if amount_minor <= 0:
+        raise AmountNotPositive(amount_minor=amount_minor)
+    one = Transfer(
+        id=new_transfer_id(),
+        debit=platform(debit, currency, mode, node) if isinstance(debit, Purpose) else debit,
+        credit=platform(credit, currency, mode, node) if isinstance(credit, Purpose) else credit,
+        amount_minor=amount_minor,
+        currency=currency,
+        mode=mode,
+        phase=Phase.POSTED,
+        purpose=purpose,
+        partner_id=None,
+        order_id=order_id,
+        hold_id=None,
+        reverses=None,
+        reference=reference,
+        wallet_after_minor=None,
+        created_at=from_micros(now),
+    )
+    store.insert_transfers(tx, [store.transfer_row(one)])
+    for name, debits, credits_ in sorted([(one.debit, amount_minor, 0), (one.credit, 0, amount_minor)]):
+        store.add_to_account(tx, name, debits=debits, credits=credits_, now=now)
+    return one
