@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cardrail.kernel import Mode, from_micros, new_transfer_id
+from datetime import datetime
+
+from cardrail.kernel import Mode, new_transfer_id, to_micros
 from cardrail.ledger import store
 from cardrail.ledger.errors import AmountNotPositive
 from cardrail.ledger.model import AccountName, Phase, Purpose, Transfer, TransferPurpose, platform
@@ -19,7 +21,7 @@ def book(
     mode: Mode,
     node: str,
     purpose: TransferPurpose,
-    now: int,
+    now: datetime,
     reference: str | None = None,
     order_id: str | None = None,
 ) -> Transfer:
@@ -44,9 +46,9 @@ def book(
         reverses=None,
         reference=reference,
         wallet_after_minor=None,
-        created_at=from_micros(now),
+        created_at=now,
     )
     store.insert_transfers(tx, [store.transfer_row(one)])
     for name, debits, credits_ in sorted([(one.debit, amount_minor, 0), (one.credit, 0, amount_minor)]):
-        store.add_to_account(tx, name, debits=debits, credits=credits_, now=now)
+        store.add_to_account(tx, name, debits=debits, credits=credits_, now=to_micros(now))
     return one

@@ -11,7 +11,6 @@ LedgerError
 ├── CreditInUse              a lower credit limit than what is used of it
 ├── AmountNotPositive
 ├── AccountFull              sums beyond 64 bits
-├── RefundBeyondCharge       more given back than an order was charged
 ├── HoldNotFound
 └── HoldExceeded             more posted and voided than was held
 """
@@ -85,12 +84,6 @@ class AccountFull(LedgerError):
     """The account's sums would become too large to be stored."""
 
     code = "account_full"
-
-
-class RefundBeyondCharge(LedgerError):
-    """More cannot be given back than the order was charged and has not got back yet."""
-
-    code = "refund_beyond_charge"
 
 
 class HoldNotFound(LedgerError):

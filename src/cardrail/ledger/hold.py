@@ -1,17 +1,15 @@
-"""Holds: money set aside for one order item. It ends by posts and voids, and with its item; a deadline alerts, it frees nothing.
-
-Moments are microseconds here, as the order path has them.
-"""
+"""Holds: money set aside for one order item. It ends by posts and voids, and with its item; a deadline alerts, it frees nothing."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from cardrail.kernel import HoldId, TransferId, from_micros, new_event_id, new_transfer_id
+from cardrail.kernel import HoldId, TransferId, from_micros, new_event_id, new_transfer_id, to_micros
 from cardrail.ledger import store
 from cardrail.ledger.errors import AmountNotPositive, HoldExceeded, HoldNotFound
 from cardrail.ledger.model import AccountName, Hold, NewHold, Phase, Transfer, TransferPurpose
@@ -44,7 +42,7 @@ def post_hold(
     hold_id: HoldId,
     amount_minor: int,
     *,
-    now: int,
+    now: datetime,
     purpose: TransferPurpose = TransferPurpose.SALE,
     credit: AccountName | None = None,
     reference: str | None = None,
@@ -60,11 +58,11 @@ def post_hold(
     store.insert_transfers(tx, [store.transfer_row(transfer)])
     store.settle_promise(tx, hold.credit, amount_minor, kept=amount_minor if earns == hold.credit else 0)
     if earns != hold.credit:
-        store.add_to_account(tx, earns, credits=amount_minor, now=now)
+        store.add_to_account(tx, earns, credits=amount_minor, now=to_micros(now))
     return transfer
 
 
-def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: int) -> TransferId | None:
+def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: datetime) -> TransferId | None:
     """Give back part of a hold, or by default all that is left of it (None if nothing is). Raises HoldNotFound, HoldExceeded."""
     if amount_minor is None:
         amount_minor = _locked(tx, hold_id).rest_minor
@@ -78,13 +76,14 @@ def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: 
     return transfer.id
 
 
-def overdue_holds(tx: Tx, now: int) -> list[Hold]:
+def overdue_holds(tx: Tx, now: datetime) -> list[Hold]:
     """Open holds past their deadline that nobody was told of yet, each with its event hold.overdue; a second call finds none of them."""
-    found = store.alert_overdue(tx, now, ALERTS_MAX)
+    at = to_micros(now)
+    found = store.alert_overdue(tx, at, ALERTS_MAX)
     insert_events(
         tx,
         [
-            (new_event_id(), "hold.overdue", None, one.mode.value, one.id, 1, None, None, "deadline", "system", now, _data(one))
+            (new_event_id(), "hold.overdue", None, one.mode.value, one.id, 1, None, None, "deadline", "system", at, _data(one))
             for one in found
         ],
     )
@@ -139,7 +138,7 @@ def _ending(
     hold: Hold,
     phase: Phase,
     amount_minor: int,
-    now: int,
+    now: datetime,
     *,
     balance: int,
     purpose: TransferPurpose,
@@ -161,5 +160,5 @@ def _ending(
         reverses=None,
         reference=reference,
         wallet_after_minor=balance,
-        created_at=from_micros(now),
+        created_at=now,
     )
