@@ -1,6 +1,5 @@
 """What is sold and what it costs: brands, products, denominations, prices, rates and quotes."""
 
-from cardrail.catalog.changes import Actor
 from cardrail.catalog.demo import demo_catalogs
 from cardrail.catalog.errors import (
     BelowCost,
@@ -43,7 +42,6 @@ from cardrail.catalog.snapshot import CatalogCache, CatalogSnapshot, load_snapsh
 
 __all__ = [
     "NEW_RULE",
-    "Actor",
     "BelowCost",
     "Brand",
     "CatalogBusy",

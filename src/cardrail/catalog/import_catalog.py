@@ -71,7 +71,8 @@ def import_catalog(
     audit: AuditLog,
     data: bytes,
     *,
-    actor: Actor,
+    actor: str,
+    origin: str | None = None,
     source: str = "",
     dry_run: bool = False,
     skip_bad: bool = False,
@@ -91,7 +92,7 @@ def import_catalog(
         if not report.written or not plan.has_work:
             return report
         try:
-            in_tx(db, lambda tx, plan=plan: _write(tx, clock, audit, actor, plan=plan, source=source))  # type: ignore[misc]  # lambda default
+            in_tx(db, lambda tx, plan=plan: _write(tx, clock, audit, Actor(actor, origin), plan=plan, source=source))  # type: ignore[misc]  # lambda default
         except _MovedError:
             continue
         return report

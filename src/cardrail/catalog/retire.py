@@ -23,17 +23,21 @@ class Retired:
     """False where it was so already."""
 
 
-def retire(db: Database, clock: Clock, audit: AuditLog, names: Sequence[str], *, actor: Actor) -> list[Retired]:
+def retire(
+    db: Database, clock: Clock, audit: AuditLog, names: Sequence[str], *, actor: str, origin: str | None = None
+) -> list[Retired]:
     """Take off sale the products (by code) or denominations (by sku) of these names; a product's code wins where both have it.
 
     All of them or none. Raises ProductNotFound.
     """
-    return change_catalog(db, clock, audit, actor, lambda change: _mark(change, names, change.micros))
+    return change_catalog(db, clock, audit, Actor(actor, origin), lambda change: _mark(change, names, change.micros))
 
 
-def restore(db: Database, clock: Clock, audit: AuditLog, names: Sequence[str], *, actor: Actor) -> list[Retired]:
+def restore(
+    db: Database, clock: Clock, audit: AuditLog, names: Sequence[str], *, actor: str, origin: str | None = None
+) -> list[Retired]:
     """Bring back what was retired. All of them or none. Raises ProductNotFound."""
-    return change_catalog(db, clock, audit, actor, lambda change: _mark(change, names, None))
+    return change_catalog(db, clock, audit, Actor(actor, origin), lambda change: _mark(change, names, None))
 
 
 def _mark(change: Change, names: Sequence[str], retired_at: int | None) -> list[Retired]:

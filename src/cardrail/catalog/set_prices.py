@@ -27,16 +27,20 @@ NEW_RULE: Final = PriceRuleId("")
 """The id of a rule that is to be set; it gets its own."""
 
 
-def set_price_rule(db: Database, clock: Clock, audit: AuditLog, rule: PriceRule, *, actor: Actor) -> PriceRule:
+def set_price_rule(
+    db: Database, clock: Clock, audit: AuditLog, rule: PriceRule, *, actor: str, origin: str | None = None
+) -> PriceRule:
     """Make a rule, or replace the one at the same place (partner or price list; sku or product); the rule as it now is.
 
     Raises InvalidPriceRule, PriceListNotFound, ProductNotFound, UnknownSku.
     """
     check_rule(rule)
-    return change_catalog(db, clock, audit, actor, lambda change: _set_rule(change, rule))
+    return change_catalog(db, clock, audit, Actor(actor, origin), lambda change: _set_rule(change, rule))
 
 
-def remove_price_rule(db: Database, clock: Clock, audit: AuditLog, rule_id: str, *, actor: Actor) -> PriceRule:
+def remove_price_rule(
+    db: Database, clock: Clock, audit: AuditLog, rule_id: str, *, actor: str, origin: str | None = None
+) -> PriceRule:
     """Take a rule away; the next more general one then holds. Raises PriceRuleNotFound."""
 
     def remove(change: Change) -> PriceRule:
@@ -47,10 +51,12 @@ def remove_price_rule(db: Database, clock: Clock, audit: AuditLog, rule_id: str,
         _tell_rule(change, rule, "price.removed", _product_of(change, rule))
         return rule
 
-    return change_catalog(db, clock, audit, actor, remove)
+    return change_catalog(db, clock, audit, Actor(actor, origin), remove)
 
 
-def create_price_list(db: Database, clock: Clock, audit: AuditLog, name: str, *, actor: Actor) -> PriceList:
+def create_price_list(
+    db: Database, clock: Clock, audit: AuditLog, name: str, *, actor: str, origin: str | None = None
+) -> PriceList:
     """Open a price list; partners are put on it by the access part. Raises DuplicatePriceList, InvalidPriceRule for a blank name."""
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
@@ -64,7 +70,7 @@ def create_price_list(db: Database, clock: Clock, audit: AuditLog, name: str, *,
         change.tell("price_list.created", subject=made.id, details={"name": name})
         return made
 
-    return change_catalog(db, clock, audit, actor, create)
+    return change_catalog(db, clock, audit, Actor(actor, origin), create)
 
 
 def set_rate(
@@ -72,7 +78,8 @@ def set_rate(
     clock: Clock,
     audit: AuditLog,
     *,
-    actor: Actor,
+    actor: str,
+    origin: str | None = None,
     base: str,
     quote: str,
     rate_e10: int,
@@ -108,7 +115,7 @@ def set_rate(
         change.tell("rate.set", subject=f"{base}/{quote}", details=facts)
         return rate
 
-    return change_catalog(db, clock, audit, actor, save)
+    return change_catalog(db, clock, audit, Actor(actor, origin), save)
 
 
 def check_rule(rule: PriceRule) -> None:

@@ -66,6 +66,7 @@ class CatalogSnapshot:
         self.all_products = tuple(products)
         """By id, retired ones too."""
         self._offers = {offer.sku: offer for product in products for offer in product.offers}
+        self._denominations = {offer.denomination_id: offer for offer in self._offers.values()}
         self._products = {product.id: product for product in products}
         self._codes = {product.code: product for product in products}
         self._index = ProductIndex(self.all_products, self.categories)
@@ -123,6 +124,10 @@ class CatalogSnapshot:
     def product(self, product_id: str) -> Product | None:
         """A product by id, also a retired one."""
         return self._products.get(ProductId(product_id))
+
+    def denomination(self, denomination_id: str) -> Offer | None:
+        """The offer of a denomination's id, also a retired one."""
+        return self._denominations.get(DenominationId(denomination_id))
 
     def product_by_code(self, code: str) -> Product | None:
         """A product by the operator's own code, also a retired one."""
