@@ -47,8 +47,10 @@ from cardrail.ledger.store import (
     load_order_transfers,
     load_wallets,
 )
+from cardrail.ledger.verify import LEDGER_CHECKS, verify_ledger
 
 __all__ = [
+    "LEDGER_CHECKS",
     "TRANSFER_COLUMNS",
     "AccountFull",
     "AccountName",
@@ -99,6 +101,7 @@ __all__ = [
     "reverse",
     "set_credit_limit",
     "supplier_account",
+    "verify_ledger",
     "void_hold",
     "wallet",
 ]

@@ -13,6 +13,7 @@ from cardrail.storage.audit import (
     verify_audit,
 )
 from cardrail.storage.bulk import Bulk, bulk_insert, driver_executemany, driver_select
+from cardrail.storage.checks import Check, Finding
 from cardrail.storage.database import Database, FairLock, Tx, in_tx, retrying
 from cardrail.storage.engines import make_engine, sqlite_module
 from cardrail.storage.events import EVENT_COLUMNS, events, insert_events
@@ -30,9 +31,11 @@ __all__ = [
     "AuditLog",
     "AuditRow",
     "Bulk",
+    "Check",
     "Database",
     "FairLock",
     "Fault",
+    "Finding",
     "Lane",
     "Tx",
     "anchor_heads",
