@@ -134,6 +134,14 @@ class AuditLog:
         _insert_rows(tx, rows)
         _move_head(tx, [(seq, end, self.chain)])
 
+    def verify(self, tx: Tx, kept: Anchor | None = None) -> list[AuditBreak]:
+        """``verify_audit`` with this log's key: all chains, not this one only."""
+        return verify_audit(tx, self._key, kept=kept)
+
+    def anchor(self, tx: Tx, clock: Clock) -> Anchor:
+        """``anchor_heads`` with this log's key: all chains, not this one only."""
+        return anchor_heads(tx, clock, self._key)
+
     def _lock_head(self, tx: Tx) -> tuple[int, bytes]:
         sql = _LOCK_HEAD[tx.dialect.name]
         found = driver_select(tx, sql, (self.chain,))

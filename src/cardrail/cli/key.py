@@ -1,0 +1,116 @@
+"""`cardrail key`: the partners' API keys. A token is printed once, by the command that makes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cardrail.access import ALL_SCOPES, SCOPES, ApiKey, create_key, list_keys, revoke_key, rotate_key
+from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.kernel import ApiKeyId, Mode, PartnerId, Secret
+
+app = typer.Typer(help="The partners' API keys.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+KeyArg = Annotated[str, typer.Argument(help="The key's id, key_…", metavar="KEY")]
+
+
+@app.command()
+def create(
+    partner: Annotated[str, typer.Argument(help="The partner's id, par_…")],
+    *,
+    mode: Annotated[Mode, typer.Option(help="live or test.")] = Mode.TEST,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "default",
+    scope: Annotated[
+        list[str] | None, typer.Option(help=f"What it may do, repeatable; all unless given: {', '.join(SCOPES)}.")
+    ] = None,
+    network: Annotated[list[str] | None, typer.Option(help="Address or CIDR block it may be used from, repeatable.")] = None,
+    expires: Annotated[datetime | None, typer.Option(help="When it ends, in UTC.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key and print its token, once. Two of a partner and mode may be valid at a time."""
+    with open_context() as ctx:
+        key, token = create_key(
+            ctx.db,
+            ctx.clock,
+            ctx.audit,
+            PartnerId(partner),
+            mode,
+            name=name,
+            scopes=scope or ALL_SCOPES,
+            expires_at=None if expires is None else expires.replace(tzinfo=UTC),
+            networks=network or (),
+            actor="cli",
+        )
+    _show_new(key, token, as_json)
+
+
+@app.command("list")
+def list_(partner: Annotated[str, typer.Argument(help="The partner's id, par_…")], as_json: AsJson = False) -> None:
+    """List a partner's keys, the oldest first."""
+    with open_context() as ctx, ctx.db.read() as tx:
+        keys = list_keys(tx, PartnerId(partner))
+        now = ctx.clock.now()
+    if as_json:
+        show_json({"items": [_plain(key) for key in keys]})
+        return
+    table = Table("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes", box=None)
+    for key in keys:
+        state = "revoked" if key.revoked_at else "valid" if key.is_valid(now) else "expired"
+        expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
+        scopes = "all" if key.scopes == ALL_SCOPES else " ".join(sorted(key.scopes))
+        networks = " ".join(key.networks)
+        table.add_row(key.id, key.mode.value, escape(key.name), key.hint, state, expires, networks, scopes)
+    out.print(table)
+
+
+@app.command()
+def rotate(
+    key: KeyArg,
+    overlap_hours: Annotated[float, typer.Option(min=0, max=24 * 90, help="How long the old key goes on.")] = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key like this one, print its token once, and let the old one end after the overlap."""
+    with open_context() as ctx:
+        overlap = timedelta(hours=overlap_hours)
+        new, token = rotate_key(ctx.db, ctx.clock, ctx.audit, ApiKeyId(key), overlap=overlap, actor="cli")
+    _show_new(new, token, as_json)
+
+
+@app.command()
+def revoke(key: KeyArg, as_json: AsJson = False) -> None:
+    """End a key now, for ever."""
+    with open_context() as ctx:
+        revoked = revoke_key(ctx.db, ctx.clock, ctx.audit, ApiKeyId(key), actor="cli")
+    if as_json:
+        show_json(_plain(revoked))
+    else:
+        out.print(f"{revoked.id} is revoked.")
+
+
+def _plain(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "partner_id": key.partner_id,
+        "mode": key.mode.value,
+        "name": key.name,
+        "hint": key.hint,
+        "scopes": sorted(key.scopes),
+        "networks": list(key.networks),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _show_new(key: ApiKey, token: Secret, as_json: bool) -> None:
+    """The one place that prints a token."""
+    if as_json:
+        show_json(_plain(key) | {"token": token.reveal()})
+        return
+    err.print(f"{key.id} for {key.partner_id}. This is its token; it is not shown again:")
+    typer.echo(token.reveal())
