@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from cardrail.storage.database import Database
+from cardrail.storage.database import Database, Tx
 from cardrail.storage.schema import metadata
 
 
@@ -19,6 +19,11 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config
+
+
+def known_revisions() -> set[str]:
+    """Every revision that this release can migrate from."""
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def migrate(db: Database) -> tuple[str | None, str | None]:
@@ -34,7 +39,12 @@ def migrate(db: Database) -> tuple[str | None, str | None]:
 def current_revision(db: Database) -> str | None:
     """The revision that the database is at; None for an empty one."""
     with db.read() as tx:
-        return MigrationContext.configure(tx).get_current_revision()
+        return revision_of(tx)
+
+
+def revision_of(tx: Tx) -> str | None:
+    """The revision of the database that this transaction is in."""
+    return MigrationContext.configure(tx).get_current_revision()
 
 
 def newest_revision() -> str | None:

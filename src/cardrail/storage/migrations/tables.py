@@ -4,9 +4,10 @@ from importlib import import_module
 
 from cardrail.storage.audit_tables import audit, audit_anchors, audit_heads
 from cardrail.storage.events import events
+from cardrail.storage.restore_tables import restores
 from cardrail.storage.schema import metadata, versions
 
-for _package in ("access", "catalog", "ledger", "vault", "orders"):
+for _package in ("access", "catalog", "ledger", "vault", "orders", "jobs"):
     import_module(f"cardrail.{_package}.tables")
 
-__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "versions"]
+__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "restores", "versions"]

@@ -50,11 +50,11 @@ def upgrade() -> None:
         "allocations",
         sa.Column("lot_id", sa.Text(), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("code_count", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("line", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("count > 0", name=op.f("ck_allocations_count")),
+        sa.CheckConstraint("code_count > 0", name=op.f("ck_allocations_code_count")),
         sa.PrimaryKeyConstraint("lot_id", "first_seq", name=op.f("pk_allocations")),
         sqlite_with_rowid=False,
     )
@@ -361,6 +361,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "restores",
+        sa.Column("restored_at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("restored_at", name=op.f("pk_restores")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "service_keys",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
@@ -457,7 +465,6 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["lot_id"], ["lots.id"], name=op.f("fk_codes_lot_id")),
         sa.PrimaryKeyConstraint("lot_id", "seq", name=op.f("pk_codes")),
-        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("codes", schema=None) as batch_op:
         batch_op.create_index("uq_codes_fingerprint", ["fingerprint"], unique=True)
@@ -482,7 +489,7 @@ def upgrade() -> None:
         sa.Column("fx_rate_e10", sa.BigInteger(), nullable=True),
         sa.Column("lot_id", sa.Text(), nullable=True),
         sa.Column("first_seq", sa.BigInteger(), nullable=True),
-        sa.Column("count", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("code_count", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("hold_id", sa.Text(), nullable=True),
         sa.Column("fields", sa.Text(), nullable=True),
