@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cardrail.access import KeyCache, RateLimiter
+from cardrail.access import AccessTokens, KeyCache, RateLimiter
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
-from cardrail.orders import Books, Outcome, OrderRequest, Shop, place_orders, read_versions
+from cardrail.orders import Books, OrderRequest, Outcome, Shop, place_orders
 from cardrail.storage import AuditLog, Database, Lane
 from cardrail.storage.migrations import current_revision, newest_revision
-from cardrail.vault import CodeOpener, Keyring, check_keys, open_keyring, service_key
+from cardrail.vault import CodeOpener, Keyring, check_keys, service_key
 
 
 class SchemaOutdated(CardrailError):
@@ -42,6 +42,7 @@ class Cardrail:
     lane: Lane[OrderRequest, Outcome]
     cursors: CursorSealer
     rates: RateLimiter
+    tokens: AccessTokens
 
     def start(self) -> None:
         """Begin to serve orders."""
@@ -70,20 +71,23 @@ def open_cardrail(settings: Settings, *, clock: Clock | None = None, chain: str 
 def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardrail:
     if current_revision(db) != newest_revision():
         raise SchemaOutdated(database=current_revision(db), needed=newest_revision())
-    keyring = open_keyring(settings.key_path, settings.master_keys.get_secret_value() if settings.master_keys else None)
+    given = settings.master_keys
+    keyring = Keyring.from_text(given.get_secret_value()) if given is not None else Keyring.from_file(settings.key_path)
     with db.transaction() as tx:
         check_keys(tx, keyring, clock)
         audit_key = service_key(tx, keyring, "audit")
         cursor_key = service_key(tx, keyring, "cursor")
+        token_key = service_key(tx, keyring, "token")
     node = settings.node_name
     catalog = CatalogCache(db, clock)
+    keys = KeyCache(db, clock)
     books = Books(
         node=node,
         audit=AuditLog(audit_key, f"{node}/lane"),
         keyring=keyring,
         hold_deadline_micros=settings.hold_deadline_hours * 3_600 * 1_000_000,
     )
-    shop = Shop(db, clock, catalog, books, read_versions, settings.unpaid_order_minutes)
+    shop = Shop(db, clock, catalog, books, settings.unpaid_order_minutes)
 
     def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
         return place_orders(shop, requests)
@@ -95,7 +99,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         keyring=keyring,
         audit=AuditLog(audit_key, f"{node}/{chain}"),
         catalog=catalog,
-        keys=KeyCache(db, clock),
+        keys=keys,
         opener=CodeOpener(keyring),
         shop=shop,
         lane=Lane(
@@ -108,6 +112,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         ),
         cursors=CursorSealer(cursor_key),
         rates=RateLimiter(settings.rate_limit_storage),
+        tokens=AccessTokens(token_key, clock, keys),
     )
 
 

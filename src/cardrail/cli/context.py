@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from cardrail.bootstrap import Cardrail, SchemaOutdated, opened
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, Unavailable
-from cardrail.vault import VaultKeyError
+from cardrail.vault import KeyProblem
 
 EXIT_REFUSED: Final = 1
 """A rule refused it: the message says which."""
@@ -67,7 +67,7 @@ def refusals() -> Iterator[None]:
     """Turn Cardrail's errors into a sentence and an exit code; anything else is a fault and keeps its traceback."""
     try:
         yield
-    except (VaultKeyError, SchemaOutdated, Unavailable) as error:
+    except (KeyProblem, SchemaOutdated, Unavailable) as error:
         err.print(f"[red]{error}[/red]")
         raise typer.Exit(EXIT_CLOSED) from error
     except exc.OperationalError as error:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from cardrail.access import LimitsBook, OrderFigures
 from cardrail.catalog import CatalogSnapshot, Offer, Quote, QuoteMismatch, UnitPrice, line_total
-from cardrail.kernel import CardrailError, Currency, DenominationId, Mode, Money, OrderId, apply_bps
-from cardrail.ledger import InsufficientFunds, Wallet, wallet
+from cardrail.kernel import CardrailError, Currency, DenominationId, Mode, Money, OrderId, QuoteId, apply_bps
+from cardrail.ledger import AccountName, InsufficientFunds, Wallet, wallet
 from cardrail.orders.errors import (
     CredentialChanged,
     IdempotencyConflict,
@@ -61,11 +61,11 @@ class Facts:
     now: int
     access_version: int
     snapshot: CatalogSnapshot
-    wallets: Mapping[str, Wallet]
-    stock: Stock
+    wallets: Mapping[AccountName, Wallet]
+    stock: Mapping[Mode, Stock]
     known_keys: dict[bytes, Known] = field(default_factory=dict)
     known_references: dict[bytes, Known] = field(default_factory=dict)
-    quotes: dict[str, Quote] = field(default_factory=dict)
+    quotes: dict[QuoteId, Quote] = field(default_factory=dict)
     unpaid: Mapping[OrderId, Order] = field(default_factory=dict)
     limits: LimitsBook = field(default_factory=LimitsBook)
     pay_until: int = 0
@@ -77,7 +77,7 @@ class Sale:
 
     order: Order
     request: PlaceOrder | PayOrder
-    wallet_name: str
+    wallet_name: AccountName
     sale_minor: int = 0
     fee_minor: int = 0
     tax_minor: int = 0
@@ -95,9 +95,11 @@ class Sale:
 class Plan:
     """What is to be answered, and what is to be written first."""
 
+    facts: Facts
+    """As the decision left them: the working copies say what was taken."""
     outcomes: list[Outcome] = field(default_factory=list)
     sales: list[Sale] = field(default_factory=list)
-    quotes_used: list[tuple[str, OrderId]] = field(default_factory=list)
+    quotes_used: list[tuple[QuoteId, OrderId]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -114,18 +116,21 @@ class _Line:
 
 def decide(requests: Sequence[PlaceOrder | PayOrder], facts: Facts) -> Plan:
     """An outcome for each request, in order, and the orders to write. A refusal is an outcome, not an exception."""
-    plan = Plan()
+    plan = Plan(facts)
     funds = _Funds(facts.wallets)
     for request in requests:
         try:
-            if isinstance(request, PayOrder):
-                outcome = _pay(request, facts, funds, plan)
-            else:
-                outcome = _place(request, facts, funds, plan)
+            outcome = _outcome(request, facts, funds, plan)
         except CardrailError as refusal:
             outcome = Refused(refusal)
         plan.outcomes.append(outcome)
     return plan
+
+
+def _outcome(request: PlaceOrder | PayOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outcome:
+    if isinstance(request, PayOrder):
+        return _pay(request, facts, funds, plan)
+    return _place(request, facts, funds, plan)
 
 
 def _place(request: PlaceOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outcome:
@@ -139,7 +144,7 @@ def _place(request: PlaceOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outc
         raise PriceChanged(total_minor=total, max_minor=request.max_total.minor)
     order = _new_order(request, [line.item for line in lines], total, facts)
     if request.pay_later:
-        _check_limits(request.buyer, order, facts)
+        _check_limits(request, order, facts)
         order.pay_until = facts.pay_until
         sale = Sale(order, request, funds.name_of(request.buyer))
     else:
@@ -199,8 +204,9 @@ def _bind(request: PlaceOrder, facts: Facts, plan: Plan) -> None:
     if request.reference_hash:
         facts.known_references[request.reference_hash] = known
     if request.quote_id is not None:
-        plan.quotes_used.append((request.quote_id, request.order_id))
-        facts.quotes[request.quote_id] = facts.quotes[request.quote_id].used_by(request.order_id)
+        quote_id = QuoteId(request.quote_id)
+        plan.quotes_used.append((quote_id, request.order_id))
+        facts.quotes[quote_id] = facts.quotes[quote_id].used_by(request.order_id)
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------------
@@ -245,7 +251,7 @@ def _face_minor(face: Money | None, currency: Currency, line: int) -> int | None
 
 def _quoted(request: PlaceOrder, facts: Facts) -> list[UnitPrice]:
     """The prices that the quote fixed. Raises the quote's own refusals, and QuoteMismatch if the order is not what was quoted."""
-    quote = facts.quotes.get(request.quote_id or "")
+    quote = facts.quotes.get(QuoteId(request.quote_id or ""))
     buyer = request.buyer
     quote = Quote.checked(quote, buyer.partner_id, buyer.mode, facts.now)
     asked = [(one.sku, one.quantity, one.face.minor if one.face else None) for one in request.items]
@@ -260,8 +266,10 @@ def _beyond(ceiling: Money, total_minor: int, currency: str) -> bool:
     return total_minor > ceiling.minor
 
 
-def _check_limits(buyer: Buyer, order: Order, facts: Facts) -> None:
-    if buyer.limits is not None:
+def _check_limits(request: PlaceOrder | PayOrder, order: Order, facts: Facts) -> None:
+    """Count the order against its partner's limits; an unpaid one was counted when it was placed. Raises LimitExceeded."""
+    buyer = request.buyer
+    if buyer.limits is not None and isinstance(request, PlaceOrder):
         skus = [(item.sku, item.quantity) for item in order.items]
         figures = OrderFigures(order.currency, order.total_minor, tuple(skus), order.customer_id)
         facts.limits.take(buyer.partner_id, buyer.mode, buyer.limits, figures)
@@ -283,12 +291,12 @@ def _fulfil(
     sale = Sale(order, request, funds.name_of(request.buyer))
     _count(order, lines, facts, allow_partial=allow_partial)
     if any(line.behaviour in (Behaviour.PENDING, Behaviour.REFUND) for line in lines):
-        return _hold(sale, lines, facts, funds, request.buyer)
+        return _hold(sale, lines, facts, funds)
     for line in lines:
         _add_charge(sale, line)
     charge = sale.sale_minor + sale.fee_minor + sale.tax_minor
     funds.check(sale.wallet_name, charge)
-    _check_limits(request.buyer, order, facts)
+    _check_limits(request, order, facts)
     sale.wallet_after = funds.charge(sale.wallet_name, charge)
     for line in lines:
         _take(line, facts, sale)
@@ -306,7 +314,7 @@ def _count(order: Order, lines: Iterable[_Line], facts: Facts, *, allow_partial:
     found = 0
     for line in lines:
         item = line.item
-        line.count = _available(line, order.mode, facts.stock, spoken_for)
+        line.count = _available(line, order.mode, facts.stock[order.mode], spoken_for)
         if line.count < item.quantity and not allow_partial:
             raise OutOfStock(sku=item.sku, line=item.line, available=line.count)
         found += line.count
@@ -325,6 +333,8 @@ def _available(line: _Line, mode: Mode, stock: Stock, spoken_for: dict[tuple[Den
     key = (item.denomination_id, item.face_minor)
     taken = spoken_for.get(key, 0)
     count = min(item.quantity, stock.available(item.denomination_id, item.face_minor) - taken)
+    if count < item.quantity:
+        stock.was_short = True
     spoken_for[key] = taken + count
     return count
 
@@ -342,7 +352,7 @@ def _add_charge(sale: Sale, line: _Line) -> None:
 def _take(line: _Line, facts: Facts, sale: Sale) -> None:
     item, count = line.item, line.count
     if count and line.behaviour is Behaviour.REAL:
-        item.allocations = facts.stock.take(item.denomination_id, item.face_minor, count)
+        item.allocations = facts.stock[sale.order.mode].take(item.denomination_id, item.face_minor, count)
         count -= sum([allocation.count for allocation in item.allocations])
     if count:
         sale.generate.append((item, count))
@@ -350,12 +360,12 @@ def _take(line: _Line, facts: Facts, sale: Sale) -> None:
     item.state = _advanced(item.state, outcome_of(item.quantity, line.count))
 
 
-def _hold(sale: Sale, lines: list[_Line], facts: Facts, funds: _Funds, buyer: Buyer) -> Sale:
+def _hold(sale: Sale, lines: list[_Line], facts: Facts, funds: _Funds) -> Sale:
     """The sandbox's waiting orders: money is held, and either stays held (pending) or is given back at once (refund)."""
     order = sale.order
     total = order.total_minor
     funds.check(sale.wallet_name, total)
-    _check_limits(buyer, order, facts)
+    _check_limits(sale.request, order, facts)
     sale.hold_minor = total
     sale.wallet_after = funds.balance(sale.wallet_name)
     if any(line.behaviour is Behaviour.PENDING for line in lines):
@@ -375,34 +385,34 @@ def _advanced(current: OrderState, final: OrderState) -> OrderState:
 class _Funds:
     """Working copy of the wallets: what each may still spend, and its posted balance, as the batch goes on."""
 
-    def __init__(self, wallets: Mapping[str, Wallet]) -> None:
+    def __init__(self, wallets: Mapping[AccountName, Wallet]) -> None:
         self._spendable = {name: one.spendable for name, one in wallets.items()}
         self._balance = {name: one.balance for name, one in wallets.items()}
-        self._names: dict[tuple[str, Mode, str], str] = {}
+        self._names: dict[tuple[str, Mode, str], AccountName] = {}
 
-    def name_of(self, buyer: Buyer) -> str:
+    def name_of(self, buyer: Buyer) -> AccountName:
         key = (buyer.partner_id, buyer.mode, buyer.currency)
         name = self._names.get(key)
         if name is None:
             name = self._names[key] = wallet(buyer.partner_id, buyer.currency, buyer.mode)
         return name
 
-    def balance(self, name: str) -> int:
+    def balance(self, name: AccountName) -> int:
         return self._balance.get(name, 0)
 
-    def check(self, name: str, amount: int) -> None:
+    def check(self, name: AccountName, amount: int) -> None:
         """Raises InsufficientFunds."""
         if amount > self._spendable.get(name, 0):
             raise InsufficientFunds(needed_minor=amount, available_minor=self._spendable.get(name, 0))
 
-    def charge(self, name: str, amount: int) -> int:
+    def charge(self, name: AccountName, amount: int) -> int:
         """Take the amount; the posted balance after it."""
         if amount:
             self._spendable[name] -= amount
             self._balance[name] -= amount
         return self._balance.get(name, 0)
 
-    def hold(self, name: str, amount: int) -> None:
+    def hold(self, name: AccountName, amount: int) -> None:
         self._spendable[name] -= amount
 
 
@@ -454,6 +464,6 @@ def _new_order(request: PlaceOrder, items: list[OrderItem], total: int, facts: F
     )
 
 
-def _price_of(item: OrderItem, order: Order) -> Any:
+def _price_of(item: OrderItem, order: Order) -> UnitPrice:
     """The price that was fixed when the unpaid order was placed."""
-    return UnitPrice.fixed(item.unit_price_minor, item.unit_fee_minor, item.tax_bps, order.currency, item.fx_rate_e10)
+    return UnitPrice.fixed(item.unit_price_minor, item.unit_fee_minor, item.tax_bps, order.currency, None)

@@ -14,6 +14,7 @@ import msgspec
 from cardrail.access import Limits
 from cardrail.kernel import DenominationId, Mode, Money, OrderId, PartnerId, Reference
 from cardrail.orders.states import OrderState
+from cardrail.vault import Allocation, LotKey
 
 ITEMS_MAX: Final = 100
 QUANTITY_MAX: Final = 1_000
@@ -148,8 +149,7 @@ class Unit:
     lot_id: str
     seq: int
     sealed: bytes
-    wrapped_key: bytes
-    master_key: int
+    lot: LotKey
     expires_at: int
 
 
@@ -174,7 +174,7 @@ class OrderItem:
     fx_rate_e10: int | None = None
     fields: dict[str, str] | None = None
     hold_id: str | None = None
-    allocations: list[Any] = field(default_factory=list)
+    allocations: list[Allocation] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
     """The sealed codes, where the caller asked for them."""
 
@@ -224,4 +224,5 @@ class Refused:
     error: Exception
 
 
+OrderRequest = PlaceOrder | PayOrder
 Outcome = Placed | Repeated | Refused

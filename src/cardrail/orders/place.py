@@ -7,28 +7,21 @@ unique indexes stand behind that, and a batch that meets one starts over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from cardrail.access import LimitsBook
-from cardrail.catalog import CatalogCache, load_quotes
-from cardrail.kernel import Clock, Mode, OutcomeUnknown, QuoteId, to_micros
+from cardrail.access import LimitsBook, OrderFigures, load_limits
+from cardrail.catalog import CatalogCache, CatalogSnapshot, load_quotes
+from cardrail.kernel import Clock, Mode, OrderId, OutcomeUnknown, QuoteId, to_micros
 from cardrail.ledger import load_wallets, wallet
 from cardrail.orders import store
 from cardrail.orders.decide import Facts, Known, Plan, decide
-from cardrail.orders.model import Outcome, PayOrder, PlaceOrder
-from cardrail.orders.sandbox import Behaviour, behaviour_of
+from cardrail.orders.model import Order, OrderRequest, Outcome, PayOrder, PlaceOrder
 from cardrail.orders.save import Books, save
-from cardrail.storage import Database, Tx, is_unique_violation, retrying
-from cardrail.vault import OpenSlice, Stock, load_open_slices
-
-Request = PlaceOrder | PayOrder
-
-SLICES_MAX = 512
-"""Slices read for a batch at first; if they turn out too short, all are read before anybody is refused."""
-
-BINDING_TRIES = 3
+from cardrail.storage import Database, Tx, driver_select, is_unique_violation, retrying
+from cardrail.vault import Stock, load_open_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +32,13 @@ class Shop:
     clock: Clock
     catalog: CatalogCache
     books: Books
-    read_versions: Callable[[Tx], tuple[int, int]]
-    """(catalog, access) versions, in one statement."""
     unpaid_minutes: int = 30
 
 
-def place_orders(shop: Shop, requests: Sequence[Request]) -> list[Outcome]:
+BINDING_TRIES: Final = 3
+
+
+def place_orders(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
     """Price, pay for and allocate each order, in the order given: each one wholly, or refused with its reason.
 
     One transaction. A repeated key gets its order again (Repeated). A refusal is an outcome, not an exception: its neighbours go
@@ -59,7 +53,7 @@ def place_orders(shop: Shop, requests: Sequence[Request]) -> list[Outcome]:
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _place_once(shop: Shop, requests: Sequence[Request]) -> list[Outcome]:
+def _place_once(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
     plan: Plan | None = None
     try:
         with shop.db.transaction() as tx:
@@ -83,46 +77,103 @@ def _was_committed(db: Database, plan: Plan) -> bool:
     return retrying(look)
 
 
-def _load_and_decide(tx: Tx, shop: Shop, requests: Sequence[Request]) -> Plan:
-    slices = SLICES_MAX
-    facts = load(tx, shop, requests, slices_max=slices)
-    plan = decide(requests, facts)
-    if facts.stock.was_short and not shop.db.is_sqlite or facts.stock.was_cut:
-        plan = decide(requests, load(tx, shop, requests, slices_max=0))
+def _load_and_decide(tx: Tx, shop: Shop, requests: Sequence[OrderRequest]) -> Plan:
+    """Decide; and where it came up short while others may have been selling, lock every slice and decide again before refusing."""
+    plan = decide(requests, load(tx, shop, requests))
+    if not shop.db.is_sqlite and any(stock.was_short for stock in plan.facts.stock.values()):
+        plan = decide(requests, load(tx, shop, requests, every_slice=True))
     return plan
 
 
-def load(tx: Tx, shop: Shop, requests: Sequence[Request], *, slices_max: int) -> Facts:
+def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: bool = False) -> Facts:
     """Lock and read all that the decision looks at: wallets, then orders, quotes and limits, then slices; each kind in id order."""
-    now = shop.clock.now()
-    catalog_version, access_version = shop.read_versions(tx)
-    snapshot = shop.catalog.ensure(tx, catalog_version, now.date())
+    moment = shop.clock.now()
+    now = to_micros(moment)
+    catalog_version, access_version = read_versions(tx)
+    snapshot = shop.catalog.ensure(tx, catalog_version, moment.date())
     names = {wallet(one.buyer.partner_id, one.buyer.currency, one.buyer.mode) for one in requests}
-    wallets = load_wallets(tx, sorted(names))
+    wallets = load_wallets(tx, names)
     placing = [one for one in requests if isinstance(one, PlaceOrder)]
-    paying = [one for one in requests if isinstance(one, PayOrder)]
-    unpaid = {order.id: order for order in store.load_orders(tx, [one.order_id for one in paying], lock=True)} if paying else {}
-    owners = {one.order_id: one.buyer for one in paying}
+    unpaid = _load_unpaid(tx, [one for one in requests if isinstance(one, PayOrder)])
+    quotes = sorted({QuoteId(one.quote_id) for one in placing if one.quote_id})
     return Facts(
-        now=to_micros(now),
+        now=now,
         access_version=access_version,
         snapshot=snapshot,
         wallets=wallets,
         known_keys=_known(tx, "key_hash", [one.key_hash for one in placing if one.key_hash]),
         known_references=_known(tx, "reference_hash", [one.reference_hash for one in placing if one.reference_hash]),
-        quotes=dict(load_quotes(tx, sorted({QuoteId(one.quote_id) for one in placing if one.quote_id}))),
-        unpaid={
-            key: order
-            for key, order in unpaid.items()
-            if order.partner_id == owners[key].partner_id and order.mode is owners[key].mode
-        },
-        limits=_limits(tx, placing, paying, to_micros(now)),
-        stock=_stock(tx, shop, placing, list(unpaid.values()), to_micros(now), slices_max),
-        pay_until=to_micros(now + timedelta(minutes=shop.unpaid_minutes)),
+        unpaid=unpaid,
+        quotes=load_quotes(tx, quotes) if quotes else {},
+        limits=_load_limits(tx, requests, now),
+        stock=_load_stock(tx, snapshot, placing, unpaid.values(), now, every_slice=every_slice),
+        pay_until=to_micros(moment + timedelta(minutes=shop.unpaid_minutes)),
     )
 
 
 def _known(tx: Tx, column: str, hashes: list[bytes]) -> dict[bytes, Known]:
+    return {bytes(one): Known(OrderId(order_id), bytes(mark)) for one, order_id, mark in store.load_bindings(tx, column, hashes)}
+
+
+def _load_unpaid(tx: Tx, paying: Sequence[PayOrder]) -> dict[OrderId, Order]:
+    """The orders to be paid, locked; only those of whoever wants to pay them."""
+    if not paying:
+        return {}
+    buyers = {one.order_id: one.buyer for one in paying}
+    found = store.load_orders(tx, sorted(buyers), lock=True)
     return {
-        bytes(one): Known(store.OrderId(order_id), bytes(mark)) for one, order_id, mark in store.load_bindings(tx, column, hashes)
+        order.id: order
+        for order in found
+        if (order.partner_id, order.mode) == (buyers[order.id].partner_id, buyers[order.id].mode)
     }
+
+
+def _load_limits(tx: Tx, requests: Sequence[OrderRequest], now: int) -> LimitsBook:
+    """What limited partners have used up today; partners without limits cost nothing."""
+    wanted = []
+    for request in requests:
+        buyer = request.buyer
+        if buyer.limits is not None and isinstance(request, PlaceOrder):
+            figures = OrderFigures(
+                buyer.currency, 0, tuple([(one.sku, one.quantity) for one in request.items]), request.customer_id
+            )
+            wanted.append((buyer.partner_id, buyer.mode, buyer.limits, figures))
+    return load_limits(tx, wanted, now) if wanted else LimitsBook()
+
+
+def _load_stock(
+    tx: Tx,
+    snapshot: CatalogSnapshot,
+    placing: Iterable[PlaceOrder],
+    unpaid: Iterable[Order],
+    now: int,
+    *,
+    every_slice: bool,
+) -> dict[Mode, Stock]:
+    """The open slices of everything that is asked for: enough of each for the whole batch, or all of them."""
+    wanted: dict[Mode, set[str]] = {}
+    units = 0
+    for request in placing:
+        denominations = wanted.setdefault(request.buyer.mode, set())
+        for one in request.items:
+            offer = snapshot.offer(one.sku)
+            if offer is not None:
+                denominations.add(offer.denomination_id)
+        units += request.units
+    for order in unpaid:
+        wanted.setdefault(order.mode, set()).update(item.denomination_id for item in order.items)
+        units += sum(item.quantity for item in order.items)
+    limit = 0 if every_slice else units
+    return {
+        mode: Stock(load_open_slices(tx, mode, sorted(ids), limit=limit, now_micros=now) if ids else (), now)
+        for mode, ids in wanted.items()
+    }
+
+
+_VERSIONS: Final = "SELECT name, value FROM versions WHERE name IN ('catalog', 'access')"
+
+
+def read_versions(tx: Tx) -> tuple[int, int]:
+    """The versions of catalog and access data, in one statement."""
+    found = dict(driver_select(tx, _VERSIONS, ()))
+    return int(found.get("catalog", 0)), int(found.get("access", 0))

@@ -9,10 +9,9 @@ from cardrail.vault import CodeOpener
 
 def open_codes(opener: CodeOpener, item: OrderItem) -> list[tuple[PlainCode, int]]:
     """The item's codes in the order of their allocation, each with its expiry (microseconds, vault.NEVER for none)."""
-    return [
-        (
-            opener.open(unit.lot_id, unit.seq, item.denomination_id, unit.wrapped_key, unit.master_key, unit.sealed),
-            unit.expires_at,
-        )
-        for unit in item.units
-    ]
+    opened = []
+    for unit in item.units:
+        lot = unit.lot
+        code = opener.open(unit.lot_id, unit.seq, item.denomination_id, lot.wrapped_key, lot.master_key, unit.sealed)
+        opened.append((code, unit.expires_at))
+    return opened

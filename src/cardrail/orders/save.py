@@ -7,14 +7,16 @@ netted update for each wallet, slice and platform account, the cost of goods by 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cardrail.access import add_usage
 from cardrail.catalog import use_quotes
-from cardrail.kernel import Mode, OrderId, QuoteId, from_micros, new_body
+from cardrail.kernel import HoldId, Mode, from_micros, new_body, new_id
 from cardrail.ledger import (
+    AccountName,
+    NewHold,
     Phase,
     Purpose,
     TransferPurpose,
@@ -26,23 +28,19 @@ from cardrail.ledger import (
     void_hold,
 )
 from cardrail.orders import store
+from cardrail.orders.costs import account_row, cost_transfer
 from cardrail.orders.decide import Plan, Sale
-from cardrail.orders.model import Order, OrderItem, PayOrder, PlaceOrder, Unit
+from cardrail.orders.history import EVENT_OF_STATE
+from cardrail.orders.model import Order, OrderItem, PayOrder, PlaceOrder
+from cardrail.orders.read import attach_units, reveal_row
 from cardrail.orders.states import OrderState
 from cardrail.storage import AuditLog, Tx, audit_entry, insert_events
-from cardrail.vault import Allocation, Keyring, advance_heads, append_bound_codes, cost_of, generate_test_codes, read_sealed
+from cardrail.vault import Keyring, LotFigures, LotKey, Stock, advance_heads, append_bound_codes, cost_of, generate_test_codes
 
-EVENT_OF_STATE = {
-    OrderState.PLACED: "order.placed",
-    OrderState.PROCESSING: "order.processing",
-    OrderState.FULFILLED: "order.fulfilled",
-    OrderState.PARTIALLY_FULFILLED: "order.partially_fulfilled",
-    OrderState.FAILED: "order.failed",
-    OrderState.NEEDS_REVIEW: "order.needs_review",
-    OrderState.CANCELLED: "order.cancelled",
-    OrderState.INVALIDATED: "order.invalidated",
-}
-"""The event that tells of each state."""
+TEST_BRAND: Final = "brd_TEST"
+
+Sums = dict[tuple[Purpose, str, Mode], list[int]]
+"""Debits and credits of the platform's accounts, netted over the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,57 +55,58 @@ class Books:
 
 def save(tx: Tx, books: Books, plan: Plan) -> None:
     """Write the plan, and read the ciphertext of what is revealed; nothing is opened here."""
-    sales = plan.sales
+    sales, facts = plan.sales, plan.facts
     if not sales:
         return
-    now = plan.now
+    now = facts.now
     for sale in sales:
         for item, count in sale.generate:
-            _generate(tx, books, sale, item, count, now)
-    advance_heads(tx, plan.stock.moved())
-    _write_money(tx, books, sales, plan, now)
+            item.allocations.append(_generate(tx, books, sale, item, count, now))
+    _write_money(tx, books, sales, facts.stock, now)
+    advance_heads(tx, sorted([row for stock in facts.stock.values() for row in stock.moved()], key=lambda row: row[1]))
     _write_orders(tx, sales)
     insert_events(tx, [_event_row(sale, now) for sale in sales])
     if plan.quotes_used:
-        use_quotes(tx, [(QuoteId(quote), order_id) for quote, order_id in plan.quotes_used])
-    usage = plan.limits.rows()
+        use_quotes(tx, plan.quotes_used)
+    usage = facts.limits.rows()
     if usage:
         add_usage(tx, usage)
-    _reveal(tx, books, sales, plan, now)
+    _reveal(tx, books, sales, facts.stock, now)
 
 
-def _generate(tx: Tx, books: Books, sale: Sale, item: OrderItem, count: int, now: int) -> None:
+def _generate(tx: Tx, books: Books, sale: Sale, item: OrderItem, count: int, now: int) -> Any:
     """Test codes enter the vault bound to their item: every code that leaves, leaves the vault."""
-    allocation = append_bound_codes(
+    return append_bound_codes(
         tx,
         books.keyring,
         mode=Mode.TEST,
-        brand_id="brd_TEST",
+        brand_id=TEST_BRAND,
         denomination_id=item.denomination_id,
         face_minor=item.face_minor,
         codes=generate_test_codes(count),
         now=now,
         actor=sale.request.buyer.actor,
+        node=books.node,
     )
-    item.allocations.append(allocation)
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
 def _write_orders(tx: Tx, sales: Iterable[Sale]) -> None:
-    order_rows, item_rows, allocation_rows = [], [], []
+    order_rows: list[tuple[Any, ...]] = []
+    item_rows: list[tuple[Any, ...]] = []
+    allocation_rows: list[tuple[Any, ...]] = []
     for sale in sales:
         order = sale.order
+        if isinstance(sale.request, PayOrder):
+            store.update_order(tx, order, from_version=order.version - 1)
+        else:
+            order_rows.append(_order_row(order, sale.request))
+            item_rows += [store.item_row(order, item) for item in order.items]
         for item in order.items:
             if len(item.allocations) > 1:
                 allocation_rows += store.allocation_rows(order, item)
-        if isinstance(sale.request, PayOrder):
-            store.update_order(tx, order, from_version=order.version - 1)
-            continue
-        order_rows.append(_order_row(order, sale.request))
-        for item in order.items:
-            item_rows.append(store.item_row(order, item))
     store.insert_orders(tx, order_rows)
     store.insert_items(tx, item_rows)
     store.insert_allocations(tx, allocation_rows)
@@ -159,115 +158,144 @@ def _event_row(sale: Sale, now: int) -> tuple[Any, ...]:
 # --- money ------------------------------------------------------------------------------------------------------------
 
 
-def _write_money(tx: Tx, books: Books, sales: list[Sale], plan: Plan, now: int) -> None:
+def _write_money(tx: Tx, books: Books, sales: list[Sale], stock: Mapping[Mode, Stock], now: int) -> None:
     transfers: list[tuple[Any, ...]] = []
-    wallets: dict[str, int] = defaultdict(int)
-    sums: dict[tuple[Purpose, str, Mode], list[int]] = {}
+    wallets: dict[AccountName, int] = defaultdict(int)
+    sums: Sums = {}
     for sale in sales:
-        parts = (
-            (TransferPurpose.SALE, Purpose.SALES, sale.sale_minor),
-            (TransferPurpose.FEE, Purpose.FEES, sale.fee_minor),
-            (TransferPurpose.TAX, Purpose.TAX, sale.tax_minor),
-        )
-        order = sale.order
-        after = sale.wallet_after + sale.sale_minor + sale.fee_minor + sale.tax_minor
-        for purpose, account, amount in parts:
-            if not amount:
-                continue
-            after -= amount
-            wallets[sale.wallet_name] += amount
-            total = sums.setdefault((account, order.currency, order.mode), [0, 0])
-            total[1] += amount
-            body = order.id[4:] if purpose is TransferPurpose.SALE else new_body()
-            credit = platform(account, order.currency, order.mode, books.node)
-            transfers.append(_sale_transfer(body, sale, credit, amount, purpose, after, now))
-    _add_costs(transfers, sums, sales, plan, books, now)
+        charge = sale.sale_minor + sale.fee_minor + sale.tax_minor
+        if charge:
+            wallets[sale.wallet_name] += charge
+            _add_sale(transfers, sums, sale, books.node, now)
+    _add_costs(transfers, sums, sales, stock, books.node, now)
     debit_wallets(tx, [(amount, 0, name) for name, amount in sorted(wallets.items())])
     insert_transfers(tx, transfers)
-    add_to_accounts(
-        tx,
-        [
-            (
-                platform(purpose, currency, mode, books.node),
-                "platform",
-                purpose.value,
-                currency,
-                mode.value,
-                books.node,
-                debits,
-                credits,
-                now,
-            )
-            for (purpose, currency, mode), (debits, credits) in sorted(sums.items())
-        ],
-    )
+    add_to_accounts(tx, [account_row(*key, books.node, debits, credited, now) for key, (debits, credited) in sums.items()])
     for sale in sales:
         if sale.hold_minor:
-            _write_hold(tx, books, sale, now)
+            _write_holds(tx, books, sale, now)
 
 
-def _sale_transfer(
-    body: str, sale: Sale, credit: str, amount: int, purpose: TransferPurpose, after: int, now: int
-) -> tuple[Any, ...]:
+def _add_sale(transfers: list[tuple[Any, ...]], sums: Sums, sale: Sale, node: str, now: int) -> None:
+    """The sale's transfer, which shares the order's time-ordered body, and those of its fees and tax."""
     order = sale.order
-    return (
-        "trf_" + body,
-        sale.wallet_name,
-        credit,
-        amount,
-        order.currency,
-        order.mode.value,
-        Phase.POSTED.value,
-        purpose.value,
-        order.partner_id,
-        order.id,
-        None,
-        None,
-        order.reference,
-        after,
-        now,
+    after = sale.wallet_after + sale.fee_minor + sale.tax_minor
+    parts = (
+        (TransferPurpose.SALE, Purpose.SALES, sale.sale_minor, 0),
+        (TransferPurpose.FEE, Purpose.FEES, sale.fee_minor, sale.fee_minor),
+        (TransferPurpose.TAX, Purpose.TAX, sale.tax_minor, sale.tax_minor),
     )
+    for purpose, account, amount, taken in parts:
+        after -= taken
+        if not amount:
+            continue
+        key = (account, order.currency, order.mode)
+        if key in sums:
+            sums[key][1] += amount
+        else:
+            sums[key] = [0, amount]
+        transfers.append(
+            (
+                "trf_" + (order.id[4:] if purpose is TransferPurpose.SALE else new_body()),
+                sale.wallet_name,
+                platform(account, order.currency, order.mode, node),
+                amount,
+                order.currency,
+                order.mode.value,
+                Phase.POSTED.value,
+                purpose.value,
+                order.partner_id,
+                order.id,
+                None,
+                None,
+                order.reference,
+                after,
+                now,
+            )
+        )
 
 
 def _add_costs(
-    transfers: list[tuple[Any, ...]],
-    sums: dict[tuple[Purpose, str, Mode], list[int]],
-    sales: Iterable[Sale],
-    plan: Plan,
-    books: Books,
-    now: int,
+    transfers: list[tuple[Any, ...]], sums: Sums, sales: Iterable[Sale], stock: Mapping[Mode, Stock], node: str, now: int
 ) -> None:
     """What the sold codes cost: one transfer per batch and lot, from stock to cost of goods."""
-    by_lot: dict[str, int] = defaultdict(int)
+    costs: dict[str, int] = defaultdict(int)
+    lots: dict[str, LotFigures | None] = {}
     for sale in sales:
         for item in sale.order.items:
             for one in item.allocations:
-                figures = plan.stock.lot(one.lot_id)
-                if figures is not None and figures.cost_minor:
-                    by_lot[one.lot_id] += cost_of(figures, one.first_seq, one.count)
-    for lot_id, cost in by_lot.items():
-        figures = plan.stock.lot(lot_id)
-        if not cost or figures is None:
+                if one.lot_id not in lots:
+                    lots[one.lot_id] = stock[sale.order.mode].lot(one.lot_id)
+                lot = lots[one.lot_id]
+                if lot is not None and lot.lot_cost_minor:
+                    costs[one.lot_id] += cost_of(lot, one.first_seq, one.count)
+    for lot_id, cost in sorted(costs.items()):
+        lot = lots[lot_id]
+        if not cost or lot is None or lot.cost_currency is None:
             continue
-        currency, mode = figures.cost_currency, figures.mode
-        sums.setdefault((Purpose.COST_OF_GOODS, currency, mode), [0, 0])[0] += cost
-        sums.setdefault((Purpose.STOCK, currency, mode), [0, 0])[1] += cost
+        sums.setdefault((Purpose.COST_OF_GOODS, lot.cost_currency, lot.mode), [0, 0])[0] += cost
+        sums.setdefault((Purpose.STOCK, lot.cost_currency, lot.mode), [0, 0])[1] += cost
         transfers.append(
-            (
-                "trf_" + new_body(),
-                platform(Purpose.COST_OF_GOODS, currency, mode, books.node),
-                platform(Purpose.STOCK, currency, mode, books.node),
+            cost_transfer(
+                TransferPurpose.COST_OF_SALE,
+                Purpose.COST_OF_GOODS,
+                Purpose.STOCK,
                 cost,
-                currency,
-                mode.value,
-                Phase.POSTED.value,
-                TransferPurpose.COST_OF_SALE.value,
-                None,
-                None,
-                None,
-                None,
-                lot_id,
-                None,
-                now,
+                currency=lot.cost_currency,
+                mode=lot.mode,
+                node=node,
+                lot_id=lot_id,
+                now=now,
             )
         )
+
+
+def _write_holds(tx: Tx, books: Books, sale: Sale, now: int) -> None:
+    order = sale.order
+    holds = []
+    for item in order.items:
+        item.hold_id = new_id("hld")
+        holds.append(
+            NewHold(
+                id=HoldId(item.hold_id),
+                account=sale.wallet_name,
+                credit=platform(Purpose.SALES, order.currency, order.mode, books.node),
+                currency=order.currency,
+                mode=order.mode,
+                amount_minor=item.total_minor,
+                partner_id=order.partner_id,
+                order_id=order.id,
+                line=item.line,
+                deadline_at=now + books.hold_deadline_micros,
+                created_at=now,
+                wallet_after_minor=sale.wallet_after,
+            )
+        )
+    place_holds(tx, holds)
+    if sale.void_hold:
+        for hold in holds:
+            void_hold(tx, hold.id, now=from_micros(now))
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+def _reveal(tx: Tx, books: Books, sales: Iterable[Sale], stock: Mapping[Mode, Stock], now: int) -> None:
+    """Read the ciphertext for those whose answer shows codes, and note it in one audit row for the batch."""
+    reveals: list[list[Any]] = []
+    items: list[OrderItem] = []
+    lots: dict[str, LotKey] = {}
+    for sale in sales:
+        if not sale.reveals:
+            continue
+        for item in sale.order.items:
+            items.append(item)
+            for one in item.allocations:
+                reveals.append(reveal_row(sale.order, sale.request.buyer, one))
+                if one.lot_id not in lots:
+                    lot = stock[sale.order.mode].lot(one.lot_id)
+                    if lot is not None:
+                        lots[one.lot_id] = lot
+    if reveals:
+        attach_units(tx, items, lots)
+        books.audit.append(tx, [audit_entry(from_micros(now), "lane", "code.revealed", details={"reveals": reveals})])

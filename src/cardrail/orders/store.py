@@ -55,7 +55,7 @@ ITEM_COLUMNS: Final = (
     "fx_rate_e10",
     "lot_id",
     "first_seq",
-    "count",
+    "code_count",
     "expires_at",
     "hold_id",
     "fields",
@@ -63,7 +63,7 @@ ITEM_COLUMNS: Final = (
 
 insert_orders = bulk_insert(orders, *ORDER_COLUMNS)
 insert_items = bulk_insert(order_items, *ITEM_COLUMNS)
-insert_allocations = bulk_insert(allocations, "lot_id", "first_seq", "count", "expires_at", "order_id", "line")
+insert_allocations = bulk_insert(allocations, "lot_id", "first_seq", "code_count", "expires_at", "order_id", "line")
 
 _json = msgspec.json.Encoder()
 
@@ -105,12 +105,12 @@ def allocation_rows(order: Order, item: OrderItem) -> list[tuple[Any, ...]]:
 # --- what a key or reference is bound to ------------------------------------------------------------------------------
 
 _SQLITE_BINDINGS: Final = {
-    column: "SELECT {0}, id, fingerprint FROM orders WHERE {0} IN ({{}})".format(column)
-    for column in ("key_hash", "reference_hash")
+    "key_hash": "SELECT key_hash, id, fingerprint FROM orders WHERE key_hash IN ({})",
+    "reference_hash": "SELECT reference_hash, id, fingerprint FROM orders WHERE reference_hash IN ({})",
 }
 _POSTGRES_BINDINGS: Final = {
-    column: f"SELECT {column}, id, fingerprint FROM orders WHERE {column} = ANY(%s)"  # noqa: S608  # two constant column names
-    for column in ("key_hash", "reference_hash")
+    "key_hash": "SELECT key_hash, id, fingerprint FROM orders WHERE key_hash = ANY(%s)",
+    "reference_hash": "SELECT reference_hash, id, fingerprint FROM orders WHERE reference_hash = ANY(%s)",
 }
 
 
@@ -121,8 +121,8 @@ def load_bindings(tx: Tx, column: str, hashes: Sequence[bytes]) -> list[tuple[by
     if tx.dialect.name == "sqlite":
         padded = [*hashes, *[hashes[-1]] * (_bucket(len(hashes)) - len(hashes))]
         sql = _SQLITE_BINDINGS[column].format(",".join("?" * len(padded)))
-        return driver_select(tx, sql, tuple(padded))  # type: ignore[return-value]  # the columns named above
-    return driver_select(tx, _POSTGRES_BINDINGS[column], (list(hashes),))  # type: ignore[return-value]  # likewise
+        return driver_select(tx, sql, tuple(padded))
+    return driver_select(tx, _POSTGRES_BINDINGS[column], (list(hashes),))
 
 
 def _bucket(count: int) -> int:
@@ -201,11 +201,13 @@ def _with_items(tx: Tx, rows: Sequence[sa.Row[Any]]) -> list[Order]:
     items = tx.execute(_ITEMS.where(order_items.c.order_id.in_(found))).all()
     for row in items:
         found[row.order_id].items.append(_item(row))
-    if any(row.delivered > row.count for row in items):
+    if any(row.delivered > row.code_count for row in items):
         by_item = {(order.id, item.line): item for order in found.values() for item in order.items}
         for row in tx.execute(_MORE_ALLOCATIONS.where(allocations.c.order_id.in_(found))):
             item = by_item[(row.order_id, row.line)]
-            item.allocations.append(Allocation(row.lot_id, row.first_seq, row.count, row.expires_at, False, item.denomination_id))
+            item.allocations.append(
+                Allocation(row.lot_id, row.first_seq, row.code_count, row.expires_at, False, item.denomination_id)
+            )
     return list(found.values())
 
 
@@ -253,7 +255,9 @@ def _item(row: sa.Row[Any]) -> OrderItem:
         hold_id=row.hold_id,
     )
     if row.lot_id is not None:
-        item.allocations.append(Allocation(row.lot_id, row.first_seq, row.count, row.expires_at, False, item.denomination_id))
+        item.allocations.append(
+            Allocation(row.lot_id, row.first_seq, row.code_count, row.expires_at, False, item.denomination_id)
+        )
     return item
 
 
@@ -283,7 +287,7 @@ _UPDATE_ITEM: Final = (
     .values(
         {
             name: sa.bindparam(f"to_{name}")
-            for name in ("state", "delivered", "charged_minor", "lot_id", "first_seq", "count", "expires_at", "hold_id")
+            for name in ("state", "delivered", "charged_minor", "lot_id", "first_seq", "code_count", "expires_at", "hold_id")
         }
     )
 )
@@ -319,7 +323,7 @@ def update_order(tx: Tx, order: Order, *, from_version: int) -> None:
                 "to_charged_minor": item.charged_minor,
                 "to_lot_id": first.lot_id if first else None,
                 "to_first_seq": first.first_seq if first else None,
-                "to_count": first.count if first else 0,
+                "to_code_count": first.count if first else 0,
                 "to_expires_at": first.expires_at if first else None,
                 "to_hold_id": item.hold_id,
             }

@@ -1,4 +1,4 @@
-"""Tables of orders. A one-item order from stock is one row here, one item row that carries its first allocation, one transfer, one event."""
+"""Tables of orders. A one-item order from stock: one row here, one item row with its allocation, one transfer, one event."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ order_items = sa.Table(
     number("fx_rate_e10", null=True),  # face currency → wallet currency; null where they are the same
     text("lot_id", null=True),  # the first allocation: lot, first seq, count, expiry
     number("first_seq", null=True),
-    number("count", default=0),
+    number("code_count", default=0),
     instant("expires_at", null=True),
     text("hold_id", null=True),
     text("fields", null=True),  # JSON: a player id, a phone number
@@ -97,12 +97,12 @@ allocations = sa.Table(
     metadata,
     sa.Column("lot_id", sa.Text, primary_key=True),
     sa.Column("first_seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    number("count"),
+    number("code_count"),
     instant("expires_at"),
     text("order_id"),
     number("line"),
     sa.Index(None, "order_id", "line"),
-    sa.CheckConstraint("count > 0", name="count"),
+    sa.CheckConstraint("code_count > 0", name="code_count"),
     **CLUSTERED,
 )
 """The second and further allocations of an item that one slice could not fill."""

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from cardrail.storage.database import Tx
 
-_SQLITE = sqlite.dialect(paramstyle="qmark")
+_SQLITE = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy has no types here
 _POSTGRES = postgresql.dialect(paramstyle="format")
 
 
@@ -57,7 +57,7 @@ def driver_executemany(tx: Tx, sql: str, rows: Sequence[tuple[Any, ...]]) -> int
         cursor.executemany(sql, rows)
         return int(cursor.rowcount)
     except driver_errors(tx) as error:
-        raise sa.exc.DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error  # type: ignore[arg-type]
+        raise sa.exc.DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error
     finally:
         cursor.close()
 
@@ -71,7 +71,7 @@ def driver_select(tx: Tx, sql: str, parameters: tuple[Any, ...]) -> list[tuple[A
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
     except driver_errors(tx) as error:
-        raise sa.exc.DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error  # type: ignore[arg-type]
+        raise sa.exc.DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error
     finally:
         cursor.close()
 

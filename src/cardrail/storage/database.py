@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
@@ -98,7 +98,7 @@ class Database:
     def read(self) -> Iterator[Tx]:
         """A consistent look at the database; nothing may be written. On SQLite it waits for no writer."""
         if self.is_sqlite:
-            options = {"sqlite_begin": "DEFERRED"}
+            options: dict[str, Any] = {"sqlite_begin": "DEFERRED"}
         else:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with self.engine.connect() as connection, connection.execution_options(**options).begin():

@@ -16,6 +16,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from cardrail.storage.turns import Turn, connection_in_turn
+
 SQLITE_FIXED: Final = (3, 51, 3)
 """The first release without the WAL-reset bug, which could lose a commit when a checkpoint met a reader."""
 
@@ -38,11 +40,14 @@ def sqlite_module() -> ModuleType:
     return module  # type: ignore[no-any-return]  # pysqlite3 ships no types
 
 
-def make_engine(url: str | sa.URL, *, for_dbos: bool = False, pool: int = 20) -> sa.Engine:
-    """An engine on SQLite or PostgreSQL. The library for durable work gets its own (``for_dbos``), on the same database."""
+def make_engine(url: str | sa.URL, *, for_dbos: bool = False, pool: int = 20, turn: Turn | None = None) -> sa.Engine:
+    """An engine on SQLite or PostgreSQL. The library for durable work gets its own (``for_dbos``), on the same database.
+
+    ``turn`` is for who does not go through ``Database``: on SQLite its connections hold it while they write.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed, for_dbos=for_dbos, pool=pool)
+        return _sqlite_engine(parsed, for_dbos=for_dbos, pool=pool, turn=turn)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=pool,
@@ -52,9 +57,12 @@ def make_engine(url: str | sa.URL, *, for_dbos: bool = False, pool: int = 20) ->
     )
 
 
-def _sqlite_engine(url: sa.URL, *, for_dbos: bool, pool: int) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, *, for_dbos: bool, pool: int, turn: Turn | None) -> sa.Engine:
     module = sqlite_module()
-    engine = sa.create_engine(url, module=module, pool_size=pool, max_overflow=0, connect_args={"cached_statements": 512})
+    arguments: dict[str, Any] = {"cached_statements": 512}
+    if turn is not None:
+        arguments["factory"] = connection_in_turn(module, turn)
+    engine = sa.create_engine(url, module=module, pool_size=pool, max_overflow=0, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:

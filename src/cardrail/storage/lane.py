@@ -78,6 +78,8 @@ class Lane(Generic[Request, Outcome]):
         self._thread: threading.Thread | None = None
         self._pool = None if db.is_sqlite else ThreadPoolExecutor(8, thread_name_prefix="cardrail-task")
         self._closed = False
+        self.on_batch: Callable[[int], None] | None = None
+        """Told the size of each batch, for whoever measures."""
 
     def start(self) -> None:
         """Begin to serve. Entries put before are served first."""
@@ -133,6 +135,8 @@ class Lane(Generic[Request, Outcome]):
             running = self._gather(block=running and not self._requests and not self._tasks) and running
             batch = self._next_batch()
             if batch:
+                if self.on_batch is not None:
+                    self.on_batch(len(batch))
                 self._answer(batch, self._place(batch))
                 with self._guard:
                     self._waiting -= len(batch)
@@ -173,7 +177,7 @@ class Lane(Generic[Request, Outcome]):
         except Exception as error:
             if len(batch) > 1:
                 return self._place_halves(batch)
-            log.error("request failed alone", error=type(error).__name__, exc_info=True)
+            log.exception("request failed alone")
             return [error]
 
     def _place_halves(self, batch: list[_Entry]) -> list[Any]:
@@ -185,8 +189,7 @@ class Lane(Generic[Request, Outcome]):
         results: list[Any] = []
         try:
             with self._db.group():
-                for task in tasks:
-                    results.append(_outcome_of(task.payload))
+                results.extend([_outcome_of(task.payload) for task in tasks])
         except Exception as error:
             return [Unavailable() if fault_of(error) is not Fault.REQUEST else error] * len(tasks)
         return [Unavailable() if isinstance(one, Exception) and fault_of(one) is Fault.AWAY else one for one in results]

@@ -1,0 +1,5 @@
+"""`python -m cardrail` is the `cardrail` command."""
+
+from cardrail.cli import main
+
+main()

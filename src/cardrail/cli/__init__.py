@@ -1,0 +1,79 @@
+"""The command line: `cardrail`. One noun a module, its verbs as commands; results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardrail import __version__
+from cardrail.cli import (
+    access_keys,
+    audit,
+    backup,
+    bench,
+    catalog,
+    codes,
+    demo,
+    keys,
+    ledger,
+    order,
+    partner,
+    serve,
+    setup,
+    verify,
+)
+from cardrail.cli.context import use_settings
+
+app = typer.Typer(
+    name="cardrail",
+    help="Open rails for gift cards and digital goods.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals may hold codes
+    rich_markup_mode="rich",
+)
+
+for name, module in (
+    ("partner", partner),
+    ("key", access_keys),
+    ("catalog", catalog),
+    ("codes", codes),
+    ("order", order),
+    ("ledger", ledger),
+    ("keys", keys),
+    ("audit", audit),
+):
+    app.add_typer(module.app, name=name)
+
+setup.add_to(app)
+serve.add_to(app)
+demo.add_to(app)
+verify.add_to(app)
+backup.add_to(app)
+bench.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cardrail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    data: Annotated[
+        Path | None, typer.Option("--data-dir", envvar="CARDRAIL_DATA_DIR", help="Folder of database, keys, backups.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option("--database-url", envvar="CARDRAIL_DATABASE_URL", help="Another database.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Open rails for gift cards and digital goods."""
+    use_settings(data, database)
+
+
+def main() -> None:
+    """The console script."""
+    app()

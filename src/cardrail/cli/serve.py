@@ -1,0 +1,55 @@
+"""`cardrail serve`: the API on one address, until it is told to stop; what is in flight is answered first."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from cardrail.api import serve as serve_http
+from cardrail.bootstrap import opened
+from cardrail.cli.context import EXIT_CLOSED, err, refusals, settings
+from cardrail.config import Settings
+
+
+@contextmanager
+def only_server(given: Settings) -> Iterator[None]:
+    """On SQLite one process serves; a second one on the same folder is refused instead of fighting for the file."""
+    if not given.url.startswith("sqlite"):
+        yield
+        return
+    given.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (given.data_dir / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            err.print(
+                "[red]Another `cardrail serve` uses this data folder. On SQLite one process serves; use PostgreSQL for several.[/red]"
+            )
+            raise typer.Exit(EXIT_CLOSED) from None
+        yield
+
+
+def run(given: Settings, ready: Any = None) -> None:
+    """Serve until stopped. ``ready(base_url)`` is called once requests are accepted."""
+    with only_server(given), refusals(), opened(given) as cardrail:
+        cardrail.start()
+        serve_http(cardrail, given.host, given.port, ready)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the API. The database must be at this release's schema and the master keys must be the right ones."""
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given = Settings(**(settings().model_dump(exclude_unset=True) | changes))
+    run(given, lambda url: err.print(f"Serving on [bold]{url}[/bold]. Documentation: {url}/docs. Ctrl-C stops."))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("serve")(serve)

@@ -1,0 +1,107 @@
+"""The sale: placing, paying, reading, cancelling, invalidating and refunding orders."""
+
+from cardrail.orders.cancel import cancel_order, expire_unpaid
+from cardrail.orders.errors import (
+    CredentialChanged,
+    IdempotencyConflict,
+    InvalidationRefused,
+    InvalidOrder,
+    InvalidTransition,
+    NotCancellable,
+    NotPayable,
+    OrderError,
+    OrderNotFound,
+    OutOfStock,
+    PriceChanged,
+    ReferenceUsed,
+    RefundTooLarge,
+    TooManyUnits,
+    UnknownSku,
+    WrongCurrency,
+)
+from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
+from cardrail.orders.model import (
+    ITEMS_MAX,
+    QUANTITY_MAX,
+    UNITS_MAX,
+    Buyer,
+    ItemRequest,
+    Order,
+    OrderItem,
+    OrderRequest,
+    Outcome,
+    PayOrder,
+    Placed,
+    PlaceOrder,
+    Refused,
+    Repeated,
+    place_order_command,
+)
+from cardrail.orders.place import Shop, place_orders, read_versions
+from cardrail.orders.read import OrderFilter, get_order, list_orders, order_history, reveal_order
+from cardrail.orders.refund import refund_order
+from cardrail.orders.reveal import open_codes
+from cardrail.orders.review import resolve_as_failed, send_to_review
+from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of
+from cardrail.orders.save import Books
+from cardrail.orders.stock import stock_in
+from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
+
+__all__ = [
+    "FINAL",
+    "ITEMS_MAX",
+    "QUANTITY_MAX",
+    "TEST_SKUS",
+    "TRANSITIONS",
+    "UNITS_MAX",
+    "Behaviour",
+    "Books",
+    "Buyer",
+    "CredentialChanged",
+    "IdempotencyConflict",
+    "InvalidOrder",
+    "InvalidTransition",
+    "InvalidationPolicy",
+    "InvalidationRefused",
+    "ItemRequest",
+    "NotCancellable",
+    "NotPayable",
+    "Order",
+    "OrderError",
+    "OrderFilter",
+    "OrderItem",
+    "OrderNotFound",
+    "OrderRequest",
+    "OrderState",
+    "OutOfStock",
+    "Outcome",
+    "PayOrder",
+    "PlaceOrder",
+    "Placed",
+    "PriceChanged",
+    "ReferenceUsed",
+    "RefundTooLarge",
+    "Refused",
+    "Repeated",
+    "Shop",
+    "TooManyUnits",
+    "UnknownSku",
+    "WrongCurrency",
+    "advance",
+    "behaviour_of",
+    "cancel_order",
+    "expire_unpaid",
+    "get_order",
+    "invalidate_order",
+    "list_orders",
+    "open_codes",
+    "order_history",
+    "place_order_command",
+    "place_orders",
+    "read_versions",
+    "refund_order",
+    "resolve_as_failed",
+    "reveal_order",
+    "send_to_review",
+    "stock_in",
+]

@@ -1,0 +1,113 @@
+"""Taking an order back: its charge is returned and its codes never redeem for this partner (DESIGN.md, section 6).
+
+Codes that nobody has seen go back to stock. Codes that were revealed can only be written off at our own cost, which the operator's
+settings must allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cardrail.kernel import Clock, OrderId, from_micros, to_micros
+from cardrail.ledger import Purpose, TransferPurpose, book
+from cardrail.orders import store
+from cardrail.orders.errors import InvalidationRefused, InvalidTransition, OrderNotFound
+from cardrail.orders.history import change_state
+from cardrail.orders.model import Buyer, Order
+from cardrail.orders.refund import give_back
+from cardrail.orders.states import OrderState
+from cardrail.storage import AuditLog, Database, Tx, audit_entry
+from cardrail.vault import ExceptionKind, LotKind, cost_of, load_lots, mark_exceptions, return_to_stock
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidationPolicy:
+    """What the operator allows."""
+
+    window: timedelta
+    """After the order was placed."""
+    allow_revealed: bool
+    """Whether codes that were seen may be taken back, at our cost."""
+
+
+def invalidate_order(
+    db: Database,
+    clock: Clock,
+    audit: AuditLog,
+    buyer: Buyer,
+    order_id: OrderId,
+    policy: InvalidationPolicy,
+    *,
+    node: str,
+    because: str,
+) -> Order:
+    """Return the order's charge and take its codes back. Invalidating twice is harmless.
+
+    Raises OrderNotFound, InvalidTransition (nothing was delivered), InvalidationRefused (window over, or codes revealed).
+    """
+    now = clock.now()
+    with db.transaction() as tx:
+        found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode, lock=True)
+        if not found:
+            raise OrderNotFound(order_id=order_id)
+        order = found[0]
+        if order.state is OrderState.INVALIDATED:
+            return order
+        _check(order, policy, clock)
+        returned = order.revealed_at is None
+        _take_back(tx, order, returned=returned, node=node, actor=buyer.actor, now=to_micros(now))
+        left = order.charged_minor - order.refunded_minor
+        if left:
+            give_back(tx, order, left, node=node, now=now)
+        data = {"refunded_minor": left, "currency": order.currency, "codes": "returned to stock" if returned else "written off"}
+        change_state(tx, order, OrderState.INVALIDATED, because=because, actor=buyer.actor, now=to_micros(now), data=data)
+        entry = audit_entry(
+            now,
+            buyer.actor,
+            "order.invalidated",
+            subject=order.id,
+            partner_id=order.partner_id,
+            origin=buyer.origin,
+            details=data,
+        )
+        audit.append(tx, [entry])
+        return order
+
+
+def _check(order: Order, policy: InvalidationPolicy, clock: Clock) -> None:
+    if order.state not in (OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED):
+        raise InvalidTransition(current=order.state.value, wanted=OrderState.INVALIDATED.value)
+    if clock.now() > from_micros(order.created_at) + policy.window:
+        raise InvalidationRefused(because="the window is over")
+    if order.revealed_at is not None and not policy.allow_revealed:
+        raise InvalidationRefused(because="its codes were revealed")
+
+
+def _take_back(tx: Tx, order: Order, *, returned: bool, node: str, actor: str, now: int) -> None:
+    """Codes go back to stock, or are revoked; their cost follows them: into stock again, or from cost of goods to write-offs."""
+    lots = load_lots(tx, sorted({one.lot_id for item in order.items for one in item.allocations}))
+    for item in order.items:
+        item.state = OrderState.INVALIDATED if item.delivered else item.state
+        for one in item.allocations:
+            lot = lots[one.lot_id]
+            if returned:
+                return_to_stock(tx, one, actor=actor, at=now, reason="order invalidated")
+            elif lot.kind is not LotKind.SHARED:
+                seqs = range(one.first_seq, one.first_seq + one.count)
+                mark_exceptions(tx, ExceptionKind.REVOKED, one.lot_id, seqs, actor=actor, at=now, reason="order invalidated")
+            cost = cost_of(lot, one.first_seq, one.count)
+            if cost and lot.cost_currency:
+                book(
+                    tx,
+                    debit=Purpose.STOCK if returned else Purpose.WRITE_OFFS,
+                    credit=Purpose.COST_OF_GOODS,
+                    amount_minor=cost,
+                    currency=lot.cost_currency,
+                    mode=order.mode,
+                    node=node,
+                    purpose=TransferPurpose.STOCK_RETURN if returned else TransferPurpose.WRITE_OFF,
+                    now=from_micros(now),
+                    reference=one.lot_id,
+                    order_id=order.id,
+                )

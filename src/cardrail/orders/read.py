@@ -1,0 +1,106 @@
+"""Reading orders: scoped by partner and mode in the query itself, so that another's id is as unknown as one that never was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cardrail.kernel import Clock, OrderId, to_micros
+from cardrail.orders import store
+from cardrail.orders.errors import OrderNotFound
+from cardrail.orders.model import Buyer, Order, OrderItem, Unit, binding
+from cardrail.orders.states import OrderState
+from cardrail.storage import AuditLog, Database, Tx, audit_entry
+from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """What a partner may narrow the list of his orders by."""
+
+    state: OrderState | None = None
+    reference: str | None = None
+    customer_id: str | None = None
+    since: int | None = None
+    """Microseconds; orders placed at or after it."""
+    until: int | None = None
+
+
+def get_order(db: Database, buyer: Buyer, order_id: OrderId) -> Order:
+    """The partner's order, without its codes. Raises OrderNotFound."""
+    with db.read() as tx:
+        return _own(tx, buyer, order_id)
+
+
+def list_orders(db: Database, buyer: Buyer, filters: OrderFilter, *, before: str | None, limit: int) -> list[Order]:
+    """The partner's orders, newest first; one more than ``limit`` if there are more."""
+    with db.read() as tx:
+        return store.load_page(
+            tx,
+            buyer.partner_id,
+            buyer.mode,
+            before=before,
+            limit=limit + 1,
+            state=filters.state.value if filters.state else None,
+            reference_hash=binding(buyer, "reference", filters.reference) if filters.reference is not None else None,
+            customer_id=filters.customer_id,
+            since=filters.since,
+            until=filters.until,
+        )
+
+
+def order_history(db: Database, order_id: OrderId) -> list[Any]:
+    """The order's events, oldest first. The caller has checked whose order it is."""
+    with db.read() as tx:
+        return store.load_history(tx, order_id)
+
+
+def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, order_id: OrderId) -> Order:
+    """The partner's order with its sealed codes, each allocation noted in the audit log. Raises OrderNotFound.
+
+    The codes are opened by the caller, after the commit. An order that was invalidated or has nothing gives none.
+    """
+    now = clock.now()
+    with db.transaction() as tx:
+        order = _own(tx, buyer, order_id, lock=True)
+        if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
+            return order
+        attach_units(tx, order.items)
+        if order.revealed_at is None:
+            order.revealed_at = to_micros(now)
+            store.mark_revealed(tx, order.id, order.revealed_at)
+        details = {"reveals": [reveal_row(order, buyer, one) for item in order.items for one in item.allocations]}
+        entry = audit_entry(
+            now, buyer.actor, "code.revealed", subject=order.id, partner_id=order.partner_id, origin=buyer.origin, details=details
+        )
+        audit.append(tx, [entry])
+        return order
+
+
+def reveal_row(order: Order, buyer: Buyer, allocation: Allocation) -> list[Any]:
+    """What the audit log keeps of one reveal: order, who, from where, lot, first code, how many."""
+    return [order.id, buyer.actor, buyer.origin, allocation.lot_id, allocation.first_seq, allocation.count]
+
+
+def attach_units(tx: Tx, items: Iterable[OrderItem], keys: dict[str, LotKey] | None = None) -> None:
+    """Read the ciphertext of the items' codes into ``units``; nothing is opened. ``keys`` are lot keys that are known already."""
+    items = [item for item in items if item.allocations]
+    keys = dict(keys or {})
+    wanted = [one for item in items for one in item.allocations]
+    missing = sorted({one.lot_id for one in wanted} - keys.keys())
+    if missing:
+        keys.update(load_lot_keys(tx, missing))
+    sealed = read_sealed(tx, wanted)
+    for item in items:
+        for one in item.allocations:
+            lot_id, lot, expires_at = one.lot_id, keys[one.lot_id], one.expires_at
+            for seq in range(one.first_seq, one.first_seq + one.count):
+                item.units.append(Unit(lot_id, 0 if lot.is_shared else seq, sealed[lot_id, seq], lot, expires_at))
+
+
+def _own(tx: Tx, buyer: Buyer, order_id: OrderId, *, lock: bool = False) -> Order:
+    found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode, lock=lock)
+    if not found:
+        raise OrderNotFound(order_id=order_id)
+    return found[0]

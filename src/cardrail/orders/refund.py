@@ -1,0 +1,94 @@
+"""Giving money back for an order: a transfer, never an edit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cardrail.kernel import Clock, OrderId, to_micros
+from cardrail.ledger import Phase, Purpose, TransferPurpose, account_parts, load_order_transfers, refund
+from cardrail.orders import store
+from cardrail.orders.errors import OrderNotFound, RefundTooLarge
+from cardrail.orders.history import record
+from cardrail.orders.model import Order
+from cardrail.storage import AuditLog, Database, Tx, audit_entry
+
+
+def refund_order(
+    db: Database,
+    clock: Clock,
+    audit: AuditLog,
+    order_id: OrderId,
+    amount_minor: int | None,
+    *,
+    node: str,
+    because: str,
+    actor: str,
+) -> Order:
+    """Give back ``amount_minor`` of the order's charge, or all that is left of it. Raises OrderNotFound, RefundTooLarge."""
+    now = clock.now()
+    with db.transaction() as tx:
+        found = store.load_orders(tx, [order_id], lock=True)
+        if not found:
+            raise OrderNotFound(order_id=order_id)
+        order = found[0]
+        amount = amount_minor if amount_minor is not None else order.charged_minor - order.refunded_minor
+        give_back(tx, order, amount, node=node, now=now)
+        order.updated_at = to_micros(now)
+        store.update_order(tx, order, from_version=order.version)
+        data = {"amount_minor": amount, "currency": order.currency}
+        record(tx, order, "order.refunded", before=order.state, because=because, actor=actor, now=to_micros(now), data=data)
+        entry = audit_entry(
+            now,
+            actor,
+            "order.refunded",
+            subject=order.id,
+            partner_id=order.partner_id,
+            origin=None,
+            details={**data, "reason": because},
+        )
+        audit.append(tx, [entry])
+        return order
+
+
+def give_back(tx: Tx, order: Order, amount_minor: int, *, node: str, now: datetime) -> None:
+    """The refund's transfers and the order's sum; the caller writes the order. Raises RefundTooLarge."""
+    left = order.charged_minor - order.refunded_minor
+    if not 0 < amount_minor <= left:
+        raise RefundTooLarge(asked_minor=amount_minor, left_minor=left)
+    sale, fee, tax = split_refund(amount_minor, _left_of_parts(tx, order))
+    refund(
+        tx,
+        partner_id=order.partner_id,
+        currency=order.currency,
+        mode=order.mode,
+        order_id=order.id,
+        sale_minor=sale,
+        fee_minor=fee,
+        tax_minor=tax,
+        node=node,
+        reference=order.reference,
+        now=now,
+    )
+    order.refunded_minor += amount_minor
+
+
+def _left_of_parts(tx: Tx, order: Order) -> tuple[int, int, int]:
+    """What of the order's price, fees and tax has not been given back."""
+    left = {Purpose.SALES: 0, Purpose.FEES: 0, Purpose.TAX: 0}
+    for one in load_order_transfers(tx, order.id):
+        if one.phase is not Phase.POSTED:
+            continue
+        if one.purpose is TransferPurpose.REFUND:
+            left[account_parts(one.debit).purpose] -= one.amount_minor
+        elif account_parts(one.debit).purpose is Purpose.WALLET:
+            left[account_parts(one.credit).purpose] += one.amount_minor
+    return left[Purpose.SALES], left[Purpose.FEES], left[Purpose.TAX]
+
+
+def split_refund(amount: int, left: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The amount over price, fees and tax in proportion to what is left of each; the rounding falls on the price where it can."""
+    whole = sum(left)
+    fee, tax = amount * left[1] // whole, amount * left[2] // whole
+    sale = min(amount - fee - tax, left[0])
+    fee += min(amount - sale - fee - tax, left[1] - fee)
+    return sale, fee, amount - sale - fee
