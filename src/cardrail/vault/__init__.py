@@ -1,5 +1,6 @@
 """The vault: codes sealed in lots, sold by moving the head of a slice, opened only for whoever bought them."""
 
+from cardrail.vault.block import block_code, revoke_code, unblock_code, undo_import, withdraw_range
 from cardrail.vault.bound import append_bound_codes
 from cardrail.vault.errors import (
     CodeAlreadyInStock,
@@ -21,10 +22,13 @@ from cardrail.vault.errors import (
     KeyFileUnreadable,
     KeyInUse,
     LotAlreadySold,
+    LotHasBlocked,
     LotNotFound,
     LotNotOpen,
     MissingHeader,
     MissingMasterKey,
+    NoNewMasterKey,
+    SharedImport,
     StockMoved,
     TooManyCodes,
     UnknownColumn,
@@ -32,6 +36,8 @@ from cardrail.vault.errors import (
     VaultKeyError,
     WrongMasterKey,
 )
+from cardrail.vault.find import FoundCode, find_code, inspect_code
+from cardrail.vault.import_codes import ImportOptions, ImportReport, ImportTarget, PurchaseCost, clean_imports, import_codes
 from cardrail.vault.keys import Keyring, MasterKeys, check_keys, create_key_file, open_keyring, service_key
 from cardrail.vault.model import (
     Allocation,
@@ -46,12 +52,15 @@ from cardrail.vault.model import (
     code_state,
     cost_of,
 )
+from cardrail.vault.read_file import BadLine, DuplicateLine, Lines, parse_expiry
 from cardrail.vault.returns import mark_exceptions, return_to_stock
+from cardrail.vault.rotate import KeyStatus, Rotation, drop_master_key, list_master_keys, rotate_master_key
 from cardrail.vault.seal import CodeOpener, generate_test_codes
 from cardrail.vault.store import (
     CodeException,
     Lot,
     advance_heads,
+    count_unsold,
     list_lots,
     load_lot,
     load_lot_keys,
@@ -64,10 +73,12 @@ from cardrail.vault.store import (
     unsold_cost,
 )
 from cardrail.vault.tables import NEVER
+from cardrail.vault.withdraw import withdraw_codes
 
 __all__ = [
     "NEVER",
     "Allocation",
+    "BadLine",
     "CodeAlreadyInStock",
     "CodeAlreadySold",
     "CodeException",
@@ -80,20 +91,28 @@ __all__ = [
     "CodeUnreadable",
     "DamagedFile",
     "DuplicateBoundCode",
+    "DuplicateLine",
     "EmptyImport",
     "ExceptionKind",
+    "FoundCode",
+    "ImportOptions",
     "ImportOvertaken",
     "ImportRefused",
+    "ImportReport",
+    "ImportTarget",
     "InvalidImport",
     "InvalidKeyText",
     "KeyFileExists",
     "KeyFileExposed",
     "KeyFileUnreadable",
     "KeyInUse",
+    "KeyStatus",
     "Keyring",
+    "Lines",
     "Lot",
     "LotAlreadySold",
     "LotFigures",
+    "LotHasBlocked",
     "LotKey",
     "LotKind",
     "LotNotFound",
@@ -102,7 +121,11 @@ __all__ = [
     "MasterKeys",
     "MissingHeader",
     "MissingMasterKey",
+    "NoNewMasterKey",
     "OpenSlice",
+    "PurchaseCost",
+    "Rotation",
+    "SharedImport",
     "Stock",
     "StockMoved",
     "TooManyCodes",
@@ -112,23 +135,38 @@ __all__ = [
     "WrongMasterKey",
     "advance_heads",
     "append_bound_codes",
+    "block_code",
     "check_keys",
+    "clean_imports",
     "code_state",
     "cost_of",
+    "count_unsold",
     "create_key_file",
+    "drop_master_key",
+    "find_code",
     "generate_test_codes",
+    "import_codes",
+    "inspect_code",
     "list_lots",
+    "list_master_keys",
     "load_lot",
     "load_lot_keys",
     "load_lots",
     "load_open_slices",
     "mark_exceptions",
     "open_keyring",
+    "parse_expiry",
     "read_exceptions",
     "read_sealed",
     "return_to_stock",
+    "revoke_code",
+    "rotate_master_key",
     "service_key",
     "set_frozen",
     "stock_counts",
+    "unblock_code",
+    "undo_import",
     "unsold_cost",
+    "withdraw_codes",
+    "withdraw_range",
 ]

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
 
 from cardrail.kernel import Mode, PlainCode, from_micros, new_id
 from cardrail.storage import Tx
 from cardrail.vault import store
 from cardrail.vault.errors import DuplicateBoundCode
 from cardrail.vault.fingerprint import Fingerprinter
-from cardrail.vault.keys import KEY_BYTES, MasterKeys, current_number, service_key
+from cardrail.vault.keys import FINGERPRINT_KEY, KEY_BYTES, MasterKeys, current_number, service_key
 from cardrail.vault.model import Allocation, LotKind, LotState
 from cardrail.vault.seal import plain_record, seal_many
 from cardrail.vault.tables import NEVER
-
-FINGERPRINT_KEY: Final = "fingerprint"
 
 
 def append_bound_codes(

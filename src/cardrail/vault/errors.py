@@ -1,14 +1,16 @@
 """What the vault refuses. No fact ever holds a code, a PIN or a piece of one.
 
 VaultError
-├── VaultKeyError             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse
+├── VaultKeyError             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse,
+│                          NoNewMasterKey
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
 ├── LotNotFound            CodeNotFound
-├── LotNotOpen             LotAlreadySold
+├── LotNotOpen             LotAlreadySold, LotHasBlocked
 ├── CodeAlreadySold, CodeNotSold, CodeNotBlocked, CodeAlreadyInStock
 ├── DuplicateBoundCode
-└── ImportRefused          EmptyImport, MissingHeader, UnknownColumn, DamagedFile, TooManyCodes, ImportOvertaken, InvalidImport
+└── ImportRefused          EmptyImport, MissingHeader, UnknownColumn, DamagedFile, TooManyCodes, ImportOvertaken,
+                           InvalidImport, SharedImport
 """
 
 from __future__ import annotations
@@ -70,6 +72,12 @@ class KeyInUse(VaultKeyError):
     code = "key_in_use"
 
 
+class NoNewMasterKey(VaultKeyError):
+    """The keys come from the environment, which gives no newer one. Add a key with a higher number there, then rotate."""
+
+    code = "no_new_master_key"
+
+
 class CodeUnreadable(VaultError):
     """The sealed code does not open: its row was changed or moved, or the key is not its own."""
 
@@ -113,6 +121,12 @@ class LotAlreadySold(LotNotOpen):
     code = "lot_already_sold"
 
 
+class LotHasBlocked(LotNotOpen):
+    """Codes of this lot are blocked; unblock them, then undo the import."""
+
+    code = "lot_has_blocked"
+
+
 class CodeAlreadySold(VaultError):
     """The code was sold; it can be revoked, but no longer blocked."""
 
@@ -154,6 +168,11 @@ class InvalidImport(ImportRefused):
 
     code = "invalid_import"
 
+    def __init__(self, report: object, **facts: object) -> None:
+        super().__init__(**facts)
+        self.report = report
+        """The import's report: lines and what is wrong with them."""
+
 
 class EmptyImport(ImportRefused):
     """There is no code to import."""
@@ -189,3 +208,9 @@ class ImportOvertaken(ImportRefused):
     """Somebody else imported one of these codes, or cleaned this import, while it was loading. Import the file again."""
 
     code = "import_overtaken"
+
+
+class SharedImport(ImportRefused):
+    """A shared code is one code, and has no cost of its own to split over its buyers."""
+
+    code = "shared_import"

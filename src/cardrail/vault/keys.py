@@ -29,6 +29,8 @@ from cardrail.vault.errors import (
 )
 
 KEY_BYTES: Final = 32
+FINGERPRINT_KEY: Final = "fingerprint"
+"""The service key that fingerprints are made with."""
 _CHECK: Final = b"cardrail master key check value."  # 32 bytes, wrapped: opens only with the same key
 _HEADER: Final = (
     "# Cardrail master keys, number:base64, the highest is current.\n"

@@ -62,7 +62,9 @@ class CodeOpener:
         self._lots_max = lots_max
         self._lots: dict[tuple[str, str], tuple[Any, bytes]] = {}
 
-    def open(self, lot_id: str, seq: int, denomination_id: str, wrapped_key: bytes, master_key: int, sealed: bytes) -> PlainCode:  # noqa: PLR0917  # once a code
+    def open(
+        self, lot_id: str, seq: int, denomination_id: str, wrapped_key: bytes, master_key: int, sealed: bytes
+    ) -> PlainCode:  # once a code
         """The plain code. Raises CodeUnreadable, which says which and nothing of what; MissingMasterKey, WrongMasterKey."""
         lot = self._lots.get((lot_id, denomination_id))
         if lot is None:

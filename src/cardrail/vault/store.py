@@ -19,7 +19,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from cardrail.kernel import Mode, share
 from cardrail.storage import Bulk, Tx, bulk_insert, driver_select
 from cardrail.storage.bulk import driver_errors
-from cardrail.vault.errors import CodeMissing, LotNotFound, StockMoved
+from cardrail.vault.errors import CodeMissing, CodeNotFound, LotNotFound, StockMoved
 from cardrail.vault.model import Allocation, LotKey, LotKind, LotState, OpenSlice
 from cardrail.vault.tables import code_exceptions, codes, lots, master_keys, service_keys, slices
 
@@ -27,7 +27,7 @@ MEMBERS_MAX: Final = 500
 """Values of one IN list."""
 
 _SQLITE: Final = sqlite.dialect(paramstyle="qmark")
-_POSTGRES: Final = postgresql.dialect(paramstyle="format")
+_POSTGRES: Final = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # it has no types
 _json_encode = msgspec.json.Encoder().encode
 _MODES: Final = {mode.value: mode for mode in Mode}
 
@@ -421,6 +421,14 @@ def load_code(tx: Tx, lot_id: str, seq: int) -> CodeRow | None:
         sa.select(codes.c.lot_id, codes.c.seq, codes.c.expires_at).where(codes.c.lot_id == lot_id, codes.c.seq == seq)
     ).first()
     return CodeRow(*row) if row is not None else None
+
+
+def require_code(tx: Tx, lot_id: str, seq: int) -> CodeRow:
+    """A code's row. Raises CodeNotFound."""
+    found = load_code(tx, lot_id, seq)
+    if found is None:
+        raise CodeNotFound(lot_id=lot_id, seq=seq)
+    return found
 
 
 # --- exceptions ------------------------------------------------------------------------------------------------------------

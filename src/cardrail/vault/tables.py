@@ -89,8 +89,8 @@ codes = sa.Table(
     blob("sealed"),  # nonce and AES-256-GCM ciphertext of code, pin, serial, url; bound to lot, seq, denomination
     blob("fingerprint"),  # keyed hash of brand and normalised code: finds duplicates, opens nothing
     instant("expires_at"),  # as imported; NEVER where it does not expire
+    # Not CLUSTERED: an index entry then names its row by a short number instead of the lot's id, and imports are a quarter faster.
     sa.Index("uq_codes_fingerprint", "fingerprint", unique=True),
-    **CLUSTERED,
 )
 
 code_exceptions = sa.Table(
