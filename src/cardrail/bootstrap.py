@@ -13,8 +13,8 @@ from cardrail.access import AccessTokens, KeyCache, RateLimiter
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
-from cardrail.orders import Books, OrderRequest, Outcome, Shop, place_orders
-from cardrail.storage import AuditLog, Database, Lane
+from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_orders
+from cardrail.storage import AuditLog, Database, Journal, Lane
 from cardrail.storage.migrations import current_revision, newest_revision
 from cardrail.vault import CodeOpener, Keyring, check_keys, service_key
 
@@ -43,14 +43,17 @@ class Cardrail:
     cursors: CursorSealer
     rates: RateLimiter
     tokens: AccessTokens
+    journal: Journal
 
     def start(self) -> None:
-        """Begin to serve orders."""
+        """Begin to serve orders, after the journal has what a process that died could not write."""
+        catch_up(self.db, self.journal)
         self.lane.start()
 
     def close(self) -> None:
         """Serve what is waiting, then let go of the database."""
         self.lane.stop()
+        self.journal.close()
         self.db.close()
 
 
@@ -87,7 +90,8 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         keyring=keyring,
         hold_deadline_micros=settings.hold_deadline_hours * 3_600 * 1_000_000,
     )
-    shop = Shop(db, clock, catalog, books, settings.unpaid_order_minutes)
+    journal = Journal(settings.data_dir / "journal", node, flush=settings.journal_fsync)
+    shop = Shop(db, clock, catalog, books, settings.unpaid_order_minutes, journal)
 
     def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
         return place_orders(shop, requests)
@@ -113,6 +117,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         cursors=CursorSealer(cursor_key),
         rates=RateLimiter(settings.rate_limit_storage),
         tokens=AccessTokens(token_key, clock, keys),
+        journal=journal,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     lane_codes_max: int = Field(2_000, ge=1, description="Codes in one transaction.")
     body_bytes_max: int = Field(262_144, ge=1_024, description="Largest request body.")
     rate_limit_storage: str = Field("memory://", description="Where rate limits are counted: memory://, redis://…, valkey://…")
+    journal_fsync: Literal["second", "always"] = Field("second", description="When the allocation journal is flushed to disk.")
     pool_size: int = Field(20, ge=2, description="Database connections of one process.")
 
     base_currency: str = Field("USD", description="Currency in which margin is reported.")

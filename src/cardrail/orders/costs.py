@@ -40,7 +40,9 @@ def cost_transfer(
     )
 
 
-def account_row(purpose: Purpose, currency: str, mode: Mode, node: str, debits: int, credited: int, now: int) -> tuple[Any, ...]:  # a row, in its columns' order
+def account_row(
+    purpose: Purpose, currency: str, mode: Mode, node: str, debits: int, credited: int, now: int
+) -> tuple[Any, ...]:  # a row, in its columns' order
     """What a platform account's sums grow by."""
     name = platform(purpose, currency, mode, node)
     return (name, "platform", purpose.value, currency, mode.value, node, debits, credited, now)

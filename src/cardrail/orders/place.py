@@ -18,9 +18,10 @@ from cardrail.kernel import Clock, Mode, OrderId, OutcomeUnknown, QuoteId, to_mi
 from cardrail.ledger import load_wallets, wallet
 from cardrail.orders import store
 from cardrail.orders.decide import Facts, Known, Plan, decide
+from cardrail.orders.journal import journal_entries
 from cardrail.orders.model import Order, OrderRequest, Outcome, PayOrder, PlaceOrder
 from cardrail.orders.save import Books, save
-from cardrail.storage import Database, Tx, driver_select, is_unique_violation, retrying
+from cardrail.storage import Database, Journal, Tx, driver_select, is_unique_violation, retrying
 from cardrail.vault import Stock, load_open_slices
 
 
@@ -33,6 +34,8 @@ class Shop:
     catalog: CatalogCache
     books: Books
     unpaid_minutes: int = 30
+    journal: Journal | None = None
+    """Where what was sold is kept outside the database, for the day on which a backup is restored."""
 
 
 BINDING_TRIES: Final = 3
@@ -63,6 +66,8 @@ def _place_once(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
         if plan is None or not _was_committed(shop.db, plan):
             raise
     assert plan is not None
+    if shop.journal is not None and plan.sales:
+        shop.journal.append(journal_entries(plan))
     return plan.outcomes
 
 

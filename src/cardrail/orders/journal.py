@@ -1,0 +1,59 @@
+"""What the allocation journal keeps of orders: of a batch that was just committed, and of those that a dead process left out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from cardrail.kernel import from_micros, to_micros
+from cardrail.orders import journal_store, store
+from cardrail.orders.decide import Plan
+from cardrail.orders.model import Order
+from cardrail.storage import Database, Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
+
+CATCH_UP: Final = timedelta(minutes=2)
+"""How far behind the newest order or journal line a starting process begins to compare: longer than any order waits."""
+
+CATCH_UP_MAX: Final = timedelta(days=1)
+"""How long a silent journal is filled up for."""
+
+
+def journal_entries(plan: Plan) -> list[JournalEntry]:
+    """A line for each order that the batch placed or paid. Pure."""
+    return [_entry(sale.order, plan.facts.now) for sale in plan.sales]
+
+
+def catch_up(db: Database, journal: Journal) -> int:
+    """Append the newest orders that the journal lacks; returns how many. To be called before the first batch.
+
+    A process that died between a commit and its journal lines answered nobody. But its orders stand, and whoever asks again gets the
+    codes: so the lines must be there before anybody can ask.
+    """
+    added = 0
+    with db.read() as tx:
+        newest = journal_store.newest_change(tx)
+        if newest is None:
+            return 0
+        since = _begin(from_micros(newest), newest_entry(journal.folder))
+        known = _known_since(journal, since)
+        for ids in journal_store.changed_orders(tx, since):
+            found = store.load_orders(tx, [one for one in ids if one not in known])
+            journal.append([_entry(one, one.updated_at) for one in found])
+            added += len(found)
+    return added
+
+
+def _entry(order: Order, at: int) -> JournalEntry:
+    ranges = [(one.lot_id, one.first_seq, one.count) for item in order.items for one in item.allocations]
+    return JournalEntry(at, order.id, order.partner_id, order.mode.value, order.currency, order.charged_minor, ranges)
+
+
+def _begin(newest_order: datetime, newest_line: int | None) -> datetime:
+    line = newest_order if newest_line is None else from_micros(newest_line)
+    return max(min(newest_order, line), newest_order - CATCH_UP_MAX) - CATCH_UP
+
+
+def _known_since(journal: Journal, since: datetime) -> set[str]:
+    """Orders whose codes are in the journal; an order that was journalled unpaid is read again."""
+    entries = read_journal(journal_files([journal.folder], since), to_micros(since), JournalReading())
+    return {one.order_id for one in entries if one.ranges}

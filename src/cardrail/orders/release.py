@@ -1,0 +1,221 @@
+"""After a restore: frozen until the restored database has been told what was sold after its backup was taken.
+
+What the backup does not know cannot be sold again, so a range of codes that the journal names and the database has not allocated leaves
+the stock for good, and its cost is written off. The orders themselves are gone: the report names them with their charge, because what
+the partner paid for them is back in his wallet, and somebody has to talk to him.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, TypeVar
+
+from cardrail.kernel import Clock, Mode, OrderId, to_micros
+from cardrail.ledger import Purpose, TransferPurpose, book
+from cardrail.orders import journal_store, store
+from cardrail.orders.errors import NotRestored
+from cardrail.storage import (
+    AuditEntry,
+    AuditLog,
+    BackupInfo,
+    Database,
+    JournalEntry,
+    Tx,
+    all_restores,
+    audit_entry,
+    close_restores,
+    mark_restored,
+    open_restores,
+)
+from cardrail.vault import Lot, LotState, cost_of, load_lots, merge_spans, set_frozen, withdraw_codes
+
+T = TypeVar("T")
+
+Span = tuple[int, int]
+"""(first seq, the first seq that is not in it any more)."""
+
+MARGIN: Final = timedelta(hours=1)
+"""How long before the backup journals are read from: clocks differ, and an order is committed after its line's moment."""
+
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LostOrder:
+    """An order that somebody was answered for and this database does not have."""
+
+    order_id: str
+    partner_id: str
+    currency: str
+    charged_minor: int
+    placed_at: int
+    """Microseconds."""
+    codes: int
+
+
+@dataclass(slots=True)
+class Release:
+    """What a release did, or would do."""
+
+    taken_at: datetime
+    """When the oldest backup was taken that the database came from."""
+    lost_orders: list[LostOrder] = field(default_factory=list)
+    codes_sold: int = 0
+    """Codes that the journal says were sold and the database does not."""
+    codes_withdrawn: int = 0
+    """How many of them were still in stock here, and are not any more."""
+    written_off: dict[str, int] = field(default_factory=dict)
+    """What those had cost, by currency."""
+    unknown_lots: dict[str, list[Span]] = field(default_factory=dict)
+    """Sold codes of lots that were imported after the backup: their file must not be imported again as it is."""
+    slices_released: int = 0
+    was_frozen: bool = True
+    is_released: bool = False
+
+
+def freeze_restored(db: Database, clock: Clock, audit: AuditLog, backup: BackupInfo, *, actor: str) -> int:
+    """Freeze a restored working copy before anybody can use it; returns how many slices of live stock that stops.
+
+    Its sold codes may all have been seen since the backup, whatever its rows say: none of them may go back to stock unseen.
+    """
+    now = clock.now()
+    with db.transaction() as tx:
+        mark_restored(tx, backup.taken_at, now)
+        frozen = set_frozen(tx, Mode.LIVE, is_frozen=True)
+        revealed = journal_store.mark_all_revealed(tx, to_micros(now))
+        details = {"taken_at": backup.taken_at.isoformat(), "slices_frozen": frozen, "orders_taken_as_revealed": revealed}
+        audit.append(tx, [audit_entry(now, actor, "database.restored", details=details)])
+    return frozen
+
+
+def journal_since(db: Database) -> datetime:
+    """From when on journals matter to this database. Raises NotRestored."""
+    with db.read() as tx:
+        return _taken_at(tx) - MARGIN
+
+
+def release_restored(
+    db: Database,
+    clock: Clock,
+    audit: AuditLog,
+    entries: Iterable[JournalEntry] | None,
+    *,
+    node: str,
+    actor: str,
+    dry_run: bool = False,
+) -> Release:
+    """Take out of stock what the journal's entries say was sold, write its cost off, and let the rest be sold again.
+
+    ``entries`` None releases without a journal: whatever was sold after the backup may be sold a second time. Releasing again, or with
+    a journal that is found later, takes out only what is still there. Raises NotRestored.
+    """
+    now = clock.now()
+    try:
+        with db.transaction() as tx:
+            report = _release(tx, entries or (), node=node, now=now)
+            audit.append(tx, [_audit(report, now, actor, with_journal=entries is not None)])
+            if dry_run:
+                raise _Rehearsed(report)
+    except _Rehearsed as rehearsal:
+        return rehearsal.report
+    report.is_released = True
+    return report
+
+
+class _Rehearsed(Exception):
+    """Rolls a dry run back."""
+
+    def __init__(self, report: Release) -> None:
+        super().__init__()
+        self.report = report
+
+
+def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetime) -> Release:
+    report = Release(_taken_at(tx), was_frozen=bool(open_restores(tx)))
+    sold = _unknown_sales(tx, entries, report)
+    for ids in _chunks(sorted(sold)):
+        lots = load_lots(tx, ids)
+        for lot_id in ids:
+            lot = lots.get(lot_id)
+            if lot is None or lot.state is not LotState.OPEN:
+                report.unknown_lots[lot_id] = merge_spans(sold[lot_id])
+            else:
+                _withdraw(tx, lot, sold[lot_id], report, node=node, now=now)
+    report.slices_released = set_frozen(tx, Mode.LIVE, is_frozen=False)
+    close_restores(tx, now)
+    return report
+
+
+def _taken_at(tx: Tx) -> datetime:
+    """The moment that this database is behind since: of the oldest restore that is open, or of the last one."""
+    still_open = open_restores(tx)
+    if still_open:
+        return min(one.taken_at for one in still_open)
+    every = all_restores(tx)
+    if not every:
+        raise NotRestored
+    return every[-1].taken_at
+
+
+def _unknown_sales(tx: Tx, entries: Iterable[JournalEntry], report: Release) -> dict[str, list[Span]]:
+    """By lot, the codes of live orders that the database has not allocated to them; the orders go into the report."""
+    sold: dict[str, list[Span]] = {}
+    lost: dict[str, LostOrder] = {}
+    for chunk in _chunks(one for one in entries if one.mode == Mode.LIVE.value):
+        known = {order.id: order for order in store.load_orders(tx, [OrderId(one.order_id) for one in chunk])}
+        for entry in chunk:
+            order = known.get(OrderId(entry.order_id))
+            here = {(one.lot_id, one.first_seq) for item in order.items for one in item.allocations} if order else set()
+            missing = [one for one in entry.ranges if (one[0], one[1]) not in here]
+            for lot_id, first, count in missing:
+                sold.setdefault(lot_id, []).append((first, first + count))
+            if missing or order is None:
+                codes = sum(count for _, _, count in missing)
+                lost[entry.order_id] = LostOrder(
+                    entry.order_id, entry.partner_id, entry.currency, entry.charged_minor, entry.at, codes
+                )
+    report.lost_orders = sorted(lost.values(), key=lambda one: one.order_id)
+    report.codes_sold = sum(end - first for spans in sold.values() for first, end in merge_spans(spans))
+    return sold
+
+
+def _withdraw(tx: Tx, lot: Lot, spans: list[Span], report: Release, *, node: str, now: datetime) -> None:
+    gone = withdraw_codes(tx, lot.id, spans)
+    cost = sum(cost_of(lot, first, end - first) for first, end in gone)
+    report.codes_withdrawn += sum(end - first for first, end in gone)
+    if not cost or not lot.cost_currency:
+        return
+    report.written_off[lot.cost_currency] = report.written_off.get(lot.cost_currency, 0) + cost
+    book(
+        tx,
+        debit=Purpose.WRITE_OFFS,
+        credit=Purpose.STOCK,
+        amount_minor=cost,
+        currency=lot.cost_currency,
+        mode=lot.mode,
+        node=node,
+        purpose=TransferPurpose.WRITE_OFF,
+        now=now,
+        reference=lot.id,
+    )
+
+
+def _audit(report: Release, now: datetime, actor: str, *, with_journal: bool) -> AuditEntry:
+    details = {
+        "taken_at": report.taken_at.isoformat(),
+        "with_journal": with_journal,
+        "orders_lost": len(report.lost_orders),
+        "codes_withdrawn": report.codes_withdrawn,
+        "written_off": report.written_off,
+        "slices_released": report.slices_released,
+    }
+    return audit_entry(now, actor, "database.released", details=details)
+
+
+def _chunks(things: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(things)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
