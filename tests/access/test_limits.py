@@ -112,16 +112,6 @@ def test_one_partners_use_is_not_anothers(db: Database) -> None:
         place(db, clock, partner, limits)
 
 
-def test_an_order_that_was_given_back_is_not_counted(db: Database) -> None:
-    partner = a_partner(db, FrozenClock())
-    limits = Limits(orders_per_day_max=1)
-    book = LimitsBook()
-    book.take(partner.id, Mode.LIVE, limits, ORDER)
-    book.give_back(partner.id, Mode.LIVE, limits, ORDER)
-    assert book.rows() == []
-    book.take(partner.id, Mode.LIVE, limits, ORDER)
-
-
 def test_without_counted_limits_nothing_is_asked_or_written(db: Database) -> None:
     clock = FrozenClock()
     place(db, clock, a_partner(db, clock), Limits(requests_per_minute=5, order_amount_minor_max={"INR": 5_000}))

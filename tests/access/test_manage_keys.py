@@ -151,7 +151,6 @@ def test_an_expired_key_makes_room(db: Database) -> None:
 def test_keys_made_at_the_same_moment_are_two_at_most(db: Database) -> None:
     clock = FrozenClock()
     partner = a_partner(db, clock)
-    a_key(db, clock, a_partner(db, clock))
     refused: list[Exception] = []
 
     def work() -> None:

@@ -106,13 +106,6 @@ class LimitsBook:
             key = (partner_id, mode.value, name)
             self.taken[key] = self.taken.get(key, 0) + added
 
-    def give_back(self, partner_id: PartnerId, mode: Mode, limits: Limits, figures: OrderFigures) -> None:
-        """Undo a ``take`` of this batch, for an order that was then refused for another reason."""
-        usage = self.used[partner_id, mode.value]
-        for name, added in use_of(limits, figures).items():
-            usage[name] -= added
-            self.taken[partner_id, mode.value, name] -= added
-
     def rows(self) -> list[UsageRow]:
         """What the batch took, for ``add_usage``."""
         end = self.window_at + DAY

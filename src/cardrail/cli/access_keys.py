@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cardrail.access import ALL_SCOPES, SCOPES, ApiKey, create_key, list_keys, revoke_key, rotate_key
 from cardrail.cli.context import err, open_context, out, show_json
@@ -58,7 +58,10 @@ def list_(partner: Annotated[str, typer.Argument(help="The partner's id, par_…
     if as_json:
         show_json({"items": [_plain(key) for key in keys]})
         return
-    table = Table("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes", box=None)
+    table = Table(
+        *[Column(name, overflow="fold") for name in ("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes")],
+        box=None,
+    )
     for key in keys:
         state = "revoked" if key.revoked_at else "valid" if key.is_valid(now) else "expired"
         expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.storage import Anchor, AuditFilter, AuditRow, in_tx, list_audit
@@ -37,7 +37,10 @@ def list_(
     if as_json:
         show_json({"items": [_plain(row) for row in page.items], "after": page.after})
         return
-    table = Table("time", "actor", "action", "subject", "partner", "from", "details", box=None)
+    table = Table(
+        *[Column(name, overflow="fold") for name in ("time", "actor", "action", "subject", "partner", "from", "details")],
+        box=None,
+    )
     for row in page.items:
         one = row.entry
         details = "" if one.details is None else msgspec.json.encode(one.details).decode()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cardrail.access import (
     KEEP,
@@ -84,7 +84,9 @@ def list_(
     if as_json:
         show_json({"items": [_plain(one) for one in page.items], "after": page.after})
         return
-    table = Table("id", "name", "state", "currency", "price list", "limits", box=None)
+    table = Table(
+        *[Column(name, overflow="fold") for name in ("id", "name", "state", "currency", "price list", "limits")], box=None
+    )
     for one in page.items:
         table.add_row(
             one.id, escape(one.name), one.state.value, one.currency, one.price_list_id or "", "yes" if one.limits else ""

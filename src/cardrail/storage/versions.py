@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql  # its upsert compiles for SQLite too
 
 from cardrail.storage.database import Tx
 from cardrail.storage.schema import versions
 
-_BUMP = sa.update(versions).where(versions.c.name == sa.bindparam("of")).values(value=versions.c.value + 1)
+_BUMP = (
+    postgresql.insert(versions)
+    .values(name=sa.bindparam("of"), value=1)
+    .on_conflict_do_update(index_elements=["name"], set_={"value": versions.c.value + 1})
+)
 _READ = sa.select(versions.c.value).where(versions.c.name == sa.bindparam("of"))
 
 
 def bump_version(tx: Tx, name: str) -> None:
     """Tell every process that its copy of ``name`` is old. The row is made on first use."""
-    if tx.execute(_BUMP, {"of": name}).rowcount == 0:
-        tx.execute(sa.insert(versions).values(name=name, value=1))
+    tx.execute(_BUMP, {"of": name})
 
 
 def read_version(tx: Tx, name: str) -> int:
