@@ -36,7 +36,7 @@ COUNTRY_PATTERNS: Final[dict[str, dict[str, str]]] = {
 DEFAULT_PATTERNS: Final[dict[str, str]] = {
     "mobile_number": E164,
     "phone": E164,
-    "email": r"[^@\s]{1,64}@[^@\s]{1,180}\.[A-Za-z]{2,24}",
+    "email": r"[^@\s]{1,64}@[^@\s]{1,60}\.[A-Za-z]{2,24}",
 }
 
 _NEVER: Final = re.compile(r"(?!)")

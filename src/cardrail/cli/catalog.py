@@ -51,6 +51,7 @@ ACTOR = "cli"
 
 @app.command("import")
 def import_(
+    *,
     file: Annotated[Path, typer.Argument(help="A CSV file; - is standard input.", allow_dash=True)],
     show_diff: Annotated[bool, typer.Option("--diff", help="Show what would change, and write nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and write nothing.")] = False,
@@ -86,6 +87,7 @@ def import_(
 
 @app.command("list")
 def list_(
+    *,
     brand: Annotated[str | None, typer.Option(help="Slug or id.")] = None,
     category: Annotated[str | None, typer.Option(help="Slug or id.")] = None,
     country: Annotated[str | None, typer.Option(help="Where it redeems: IN.")] = None,
@@ -190,6 +192,7 @@ def list_create(name: Annotated[str, typer.Argument(help="The price list's name.
 
 @rate_app.command("set")
 def rate_set(
+    *,
     base: Annotated[str, typer.Argument(help="One unit of this currency …")],
     quote: Annotated[str, typer.Argument(help="… in this one …")],
     rate: Annotated[str, typer.Argument(help="… is this much: EUR INR 92.5.")],
@@ -240,6 +243,7 @@ def rate_list(as_json: AsJson = False) -> None:
 
 @price_app.command("set")
 def price_set(
+    *,
     sku: Annotated[str | None, typer.Option(help="For this sku …")] = None,
     product: Annotated[str | None, typer.Option(help="… or this product …")] = None,
     partner: Annotated[str | None, typer.Option(help="… for this partner (id) …")] = None,
@@ -475,13 +479,9 @@ def _rule_facts(ctx: Cardrail, rule: PriceRule) -> dict[str, Any]:
     product = snapshot.product(rule.product_id) if rule.product_id else None
     offer = snapshot.denomination(rule.denomination_id) if rule.denomination_id else None
     lists = {one.id: one.name for one in snapshot.price_lists}
-    what = (
-        f"sku {offer.sku if offer else rule.denomination_id}"
-        if rule.denomination_id
-        else f"product {product.code if product else rule.product_id}"
-    )
-    if not rule.denomination_id and not rule.product_id:
-        what = "everything"
+    what = f"product {product.code}" if product else "everything"
+    if offer is not None:
+        what = f"sku {offer.sku}"
     who = f", partner {rule.partner_id}" if rule.partner_id else ""
     if rule.price_list_id:
         who = f", list {lists.get(PriceListId(rule.price_list_id), rule.price_list_id)}"
