@@ -59,7 +59,10 @@ def list_(partner: Annotated[str, typer.Argument(help="The partner's id, par_…
         show_json({"items": [_plain(key) for key in keys]})
         return
     table = Table(
-        *[Column(name, overflow="fold") for name in ("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes")],
+        *[
+            Column(name, overflow="fold", no_wrap=name in {"id", "subject"})
+            for name in ("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes")
+        ],
         box=None,
     )
     for key in keys:

@@ -38,7 +38,10 @@ def list_(
         show_json({"items": [_plain(row) for row in page.items], "after": page.after})
         return
     table = Table(
-        *[Column(name, overflow="fold") for name in ("time", "actor", "action", "subject", "partner", "from", "details")],
+        *[
+            Column(name, overflow="fold", no_wrap=name in {"id", "subject"})
+            for name in ("time", "actor", "action", "subject", "partner", "from", "details")
+        ],
         box=None,
     )
     for row in page.items:

@@ -85,7 +85,11 @@ def list_(
         show_json({"items": [_plain(one) for one in page.items], "after": page.after})
         return
     table = Table(
-        *[Column(name, overflow="fold") for name in ("id", "name", "state", "currency", "price list", "limits")], box=None
+        *[
+            Column(name, overflow="fold", no_wrap=name in {"id", "subject"})
+            for name in ("id", "name", "state", "currency", "price list", "limits")
+        ],
+        box=None,
     )
     for one in page.items:
         table.add_row(
