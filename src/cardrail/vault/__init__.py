@@ -21,6 +21,7 @@ from cardrail.vault.errors import (
     KeyFileExposed,
     KeyFileUnreadable,
     KeyInUse,
+    KeyProblem,
     LotAlreadySold,
     LotHasBlocked,
     LotNotFound,
@@ -33,7 +34,6 @@ from cardrail.vault.errors import (
     TooManyCodes,
     UnknownColumn,
     VaultError,
-    VaultKeyError,
     WrongMasterKey,
 )
 from cardrail.vault.find import FoundCode, find_code, inspect_code
@@ -73,7 +73,7 @@ from cardrail.vault.store import (
     unsold_cost,
 )
 from cardrail.vault.tables import NEVER
-from cardrail.vault.withdraw import withdraw_codes
+from cardrail.vault.withdraw import merge_spans, withdraw_codes
 
 __all__ = [
     "NEVER",
@@ -106,6 +106,7 @@ __all__ = [
     "KeyFileExposed",
     "KeyFileUnreadable",
     "KeyInUse",
+    "KeyProblem",
     "KeyStatus",
     "Keyring",
     "Lines",
@@ -131,7 +132,6 @@ __all__ = [
     "TooManyCodes",
     "UnknownColumn",
     "VaultError",
-    "VaultKeyError",
     "WrongMasterKey",
     "advance_heads",
     "append_bound_codes",
@@ -154,6 +154,7 @@ __all__ = [
     "load_lots",
     "load_open_slices",
     "mark_exceptions",
+    "merge_spans",
     "open_keyring",
     "parse_expiry",
     "read_exceptions",

@@ -1,7 +1,7 @@
 """What the vault refuses. No fact ever holds a code, a PIN or a piece of one.
 
 VaultError
-├── VaultKeyError             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse,
+├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse,
 │                          NoNewMasterKey
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
@@ -15,7 +15,12 @@ VaultError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cardrail.kernel import CardrailError
+
+if TYPE_CHECKING:
+    from cardrail.vault.import_codes import ImportReport
 
 
 class VaultError(CardrailError):
@@ -24,55 +29,55 @@ class VaultError(CardrailError):
     code = "vault_error"
 
 
-class VaultKeyError(VaultError):
+class KeyProblem(VaultError):
     """The master keys cannot be used."""
 
     code = "key_problem"
 
 
-class KeyFileExists(VaultKeyError):
+class KeyFileExists(KeyProblem):
     """There is a key file already, and it is never overwritten: with it would go every code in the vault."""
 
     code = "key_file_exists"
 
 
-class KeyFileUnreadable(VaultKeyError):
+class KeyFileUnreadable(KeyProblem):
     """The key file cannot be read. Without it no code can be opened: restore it from where it was kept."""
 
     code = "key_file_unreadable"
 
 
-class KeyFileExposed(VaultKeyError):
+class KeyFileExposed(KeyProblem):
     """The key file can be read by others on this machine. Set its mode to 0600."""
 
     code = "key_file_exposed"
 
 
-class InvalidKeyText(VaultKeyError):
+class InvalidKeyText(KeyProblem):
     """A master key is written as number:base64 of 32 bytes, each number once."""
 
     code = "invalid_key_text"
 
 
-class MissingMasterKey(VaultKeyError):
+class MissingMasterKey(KeyProblem):
     """The database needs a master key that is not at hand. Put that number back into the key file or CARDRAIL_MASTER_KEYS."""
 
     code = "missing_master_key"
 
 
-class WrongMasterKey(VaultKeyError):
+class WrongMasterKey(KeyProblem):
     """A master key at hand is not the one that the database was sealed with. Use the key file that belongs to this database."""
 
     code = "wrong_master_key"
 
 
-class KeyInUse(VaultKeyError):
+class KeyInUse(KeyProblem):
     """The master key still wraps something, or is the current one. Rotate first."""
 
     code = "key_in_use"
 
 
-class NoNewMasterKey(VaultKeyError):
+class NoNewMasterKey(KeyProblem):
     """The keys come from the environment, which gives no newer one. Add a key with a higher number there, then rotate."""
 
     code = "no_new_master_key"
@@ -168,7 +173,7 @@ class InvalidImport(ImportRefused):
 
     code = "invalid_import"
 
-    def __init__(self, report: object, **facts: object) -> None:
+    def __init__(self, report: ImportReport, **facts: object) -> None:
         super().__init__(**facts)
         self.report = report
         """The import's report: lines and what is wrong with them."""

@@ -22,7 +22,7 @@ from cardrail.vault.errors import EmptyImport, ImportOvertaken, InvalidImport, S
 from cardrail.vault.fingerprint import Fingerprinter
 from cardrail.vault.keys import FINGERPRINT_KEY, KEY_BYTES, MasterKeys, current_number, service_key
 from cardrail.vault.model import SHARED_TAIL, LotKind, LotState
-from cardrail.vault.read_file import DuplicateLine, Lines, ParsedCodes, Progress, read_codes
+from cardrail.vault.read_file import BadLine, DuplicateLine, Lines, ParsedCodes, Progress, read_codes
 from cardrail.vault.seal import seal_many
 from cardrail.vault.store import Lot
 from cardrail.vault.tables import NEVER
@@ -68,8 +68,8 @@ class ImportReport:
     """None after a dry run."""
     count: int
     """Codes stored, or that would be."""
-    bad: Lines
-    duplicates: Lines
+    bad: Lines[BadLine]
+    duplicates: Lines[DuplicateLine]
     expiries: list[tuple[int, int]]
     """(expiry in microseconds, codes) of each slice, soonest first."""
     cost_minor: int

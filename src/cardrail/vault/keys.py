@@ -123,7 +123,7 @@ class Keyring:
 
 
 def open_keyring(path: Path, text: str | None) -> Keyring:
-    """The keys of the environment where it gives any (``text``), else of the key file. Raises VaultKeyError's kinds."""
+    """The keys of the environment where it gives any (``text``), else of the key file. Raises KeyProblem's kinds."""
     return Keyring.from_text(text) if text else Keyring.from_file(path)
 
 

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Generic, TypeVar, cast
 
 from cardrail.kernel import to_micros
 from cardrail.vault.errors import DamagedFile, MissingHeader, TooManyCodes, UnknownColumn
@@ -34,6 +34,8 @@ CODES_MAX: Final = 5_000_000
 REPORTED_MAX: Final = 1_000
 """Bad lines and duplicates that are listed one by one; all are counted."""
 PROGRESS_EVERY: Final = 20_000
+
+Line = TypeVar("Line")
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _DELIMITERS: Final = ",;\t"
@@ -61,13 +63,13 @@ class DuplicateLine:
 
 
 @dataclass(slots=True)
-class Lines:
+class Lines(Generic[Line]):
     """Lines of one kind: the first thousand, and how many there are."""
 
-    listed: list[BadLine | DuplicateLine] = field(default_factory=list)
+    listed: list[Line] = field(default_factory=list)
     count: int = 0
 
-    def add(self, line: BadLine | DuplicateLine) -> None:
+    def add(self, line: Line) -> None:
         self.count += 1
         if len(self.listed) < REPORTED_MAX:
             self.listed.append(line)
@@ -82,8 +84,8 @@ class ParsedCodes:
         self.marks: list[bytes] = []
         self.expiries = array("q")
         self.lines = array("q")
-        self.bad = Lines()
-        self.duplicates = Lines()
+        self.bad: Lines[BadLine] = Lines()
+        self.duplicates: Lines[DuplicateLine] = Lines()
 
     def __repr__(self) -> str:
         return f"ParsedCodes({len(self.records)} codes)"
