@@ -1,0 +1,78 @@
+"""The server's application, put together: the rim around the bare order endpoint and Litestar's routes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp
+
+from cardrail.api.desk import Desk, guard, kept_in
+from cardrail.api.errors import HttpError, InternalFault, InvalidQuery, MethodNotAllowed, RouteNotFound, problem_response
+from cardrail.api.gate import Gate
+from cardrail.api.http import ClientGone
+from cardrail.api.meters import Meters
+from cardrail.api.openapi import describe_api
+from cardrail.api.pages import PAGES
+from cardrail.api.parts import Installation
+from cardrail.api.place import PlaceEndpoint
+from cardrail.api.rim import REQUEST_ID, Rim, note_fault
+from cardrail.api.v1 import ROUTES
+from cardrail.api.v1.catalog import Pages
+from cardrail.kernel import CardrailError
+
+THREADS_MAX = 16
+"""Reads at a time; less where the database pool is smaller."""
+
+
+def create_app(cardrail: Installation) -> ASGIApp:
+    """The whole HTTP surface of an installation, as one ASGI application. It must run on one event loop."""
+    threads = ThreadPoolExecutor(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)), thread_name_prefix="cardrail-read")
+    meters = Meters(cardrail)
+    cardrail.lane.on_batch = meters.batch
+    gate = Gate(cardrail, threads)
+    desk = Desk(cardrail, gate, meters, threads)
+    routes = Litestar(
+        route_handlers=[*ROUTES, *PAGES],
+        guards=[guard],
+        exception_handlers={Exception: _answer_error},
+        openapi_config=None,
+        logging_config=None,
+        state=State({"desk": desk, "pages": Pages(), "description": description()}),
+        on_shutdown=[threads.shutdown],
+        debug=False,
+    )
+    return Rim(routes, PlaceEndpoint(desk), meters)
+
+
+def description() -> bytes:
+    """The OpenAPI description, as it is served and as it is committed."""
+    return msgspec.json.format(msgspec.json.encode(describe_api([*ROUTES, *PAGES])), indent=2) + b"\n"
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The problem that answers an exception, whoever raised it."""
+    headers: dict[str, str] = {}
+    if isinstance(error, ClientGone):
+        raise error
+    if isinstance(error, HTTPException):
+        headers = {"allow": error.headers["allow"]} if error.headers and "allow" in error.headers else {}
+        error = _own_error(error)
+    note_fault(error)
+    status, fields, body = problem_response(error, kept_in(request, REQUEST_ID))
+    headers |= {name.decode(): value.decode() for name, value in fields}
+    return Response(body, status_code=status, headers=headers, media_type=headers.pop("content-type"))
+
+
+def _own_error(error: HTTPException) -> CardrailError:
+    """The framework's refusals in our words."""
+    by_status: dict[int, type[HttpError]] = {404: RouteNotFound, 405: MethodNotAllowed, 400: InvalidQuery}
+    found = by_status.get(error.status_code)
+    if found is None:
+        note_fault(error)
+        return InternalFault()
+    return found()

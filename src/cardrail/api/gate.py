@@ -1,0 +1,191 @@
+"""Who asks, from where, and how often: the checks that come before a request's body is read.
+
+``Gate.admit`` is all of it, for the bare order endpoint and the routes alike. A key that was seen before costs no I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, MutableMapping
+from concurrent.futures import Executor
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from cardrail.access import (
+    AccessError,
+    AddressNotAllowed,
+    KeyCache,
+    NotAuthenticated,
+    PartnerSuspended,
+    Principal,
+    TooManyFailures,
+    TooManyRequests,
+    is_inside,
+    parse_address,
+    parse_networks,
+)
+from cardrail.api.errors import MissingCredentials
+from cardrail.api.http import Headers
+from cardrail.api.parts import Installation
+from cardrail.kernel import currency
+from cardrail.orders import Buyer
+
+T = TypeVar("T")
+Scope = MutableMapping[str, Any]
+
+PRINCIPAL: Final = "cardrail.principal"
+ORIGIN: Final = "cardrail.origin"
+HEADERS: Final = "cardrail.headers"
+"""Where in a request's scope its principal, its client's address, and headers for its answer are kept."""
+
+FRESH_SECONDS: Final = 0.25
+"""How old the copies of keys and catalog may be when a request that is no order is answered from them."""
+
+_TOKEN_MAX: Final = 4_096
+
+
+class Gate:
+    """Authenticates, limits and checks scopes. One per server, used on its event loop only."""
+
+    def __init__(self, parts: Installation, threads: Executor) -> None:
+        self._keys: KeyCache = parts.keys
+        self._tokens = parts.tokens
+        self._rates = parts.rates
+        self._catalog = parts.catalog
+        self._threads = threads
+        self._proxies = parse_networks(parts.settings.trusted_proxies.split())
+        self._origins = lru_cache(maxsize=4_096)(self._origin)
+        self._fresh_at = float("-inf")
+
+    async def admit(self, scope: Any, needed: str | None, *, fresh: bool = True) -> Principal:
+        """The request's principal, who has the scope ``needed`` and is within its rate limit; kept in the request's scope too.
+
+        ``fresh=False`` is for orders: their own transaction checks that the credential still holds.
+        Raises MissingCredentials, what ``KeyCache.load`` raises, TooManyFailures, TooManyRequests, ScopeMissing; Unavailable.
+        """
+        if fresh:
+            await self.freshen()
+        principal = await self.authenticate(scope)
+        structlog.contextvars.bind_contextvars(partner_id=principal.partner_id)
+        await self._limit(scope, principal)
+        if needed is not None:
+            principal.require(needed)
+        return principal
+
+    async def authenticate(self, scope: Any) -> Principal:
+        """Who the request's credential belongs to, wherever it may be used. Raises as ``admit`` does, but for limits and scopes."""
+        origin = scope[ORIGIN] = self.origin_of(scope)
+        token = token_of(scope["headers"])
+        try:
+            principal = None if is_signed(token) else self._keys.lookup_cached(token, origin)
+            if principal is None:
+                await self._check_failures(origin)
+                find = self._tokens.authenticate_jwt if is_signed(token) else self._keys.load
+                principal = await self._on_thread(lambda: find(token, origin))
+        except (NotAuthenticated, AddressNotAllowed, PartnerSuspended) as refusal:
+            await self._count_failure(origin, refusal)
+            raise
+        scope[PRINCIPAL] = principal
+        return principal
+
+    async def freshen(self) -> None:
+        """See to it that keys and catalog are no older than FRESH_SECONDS; what is being read anyway is not waited for twice."""
+        now = time.monotonic()
+        if now - self._fresh_at > FRESH_SECONDS:
+            self._fresh_at = now
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the versions of keys and catalog now, and whatever has changed."""
+        await self._on_thread(self._keys.refresh)
+        await self._on_thread(self._catalog.refresh)
+
+    def origin_of(self, scope: Any) -> str | None:
+        """The client's address: the peer, or what a trusted proxy in front of us says it is."""
+        client = scope.get("client")
+        peer: str | None = client[0] if client else None
+        if not self._proxies:
+            return peer
+        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
+        return self._origins(peer, forwarded) if forwarded else peer
+
+    def _origin(self, peer: str | None, forwarded: bytes) -> str | None:
+        """The last address in the chain that is no proxy of ours: what stands before it, anybody may have written."""
+        origin = peer
+        for hop in reversed(forwarded.decode("latin-1").split(",")):
+            if not is_inside(self._proxies, origin):
+                break
+            address = parse_address(hop.strip())
+            if address is None:
+                break
+            origin = str(address)
+        return origin
+
+    async def _limit(self, scope: Any, principal: Principal) -> None:
+        per_minute = principal.limits.requests_per_minute if principal.limits is not None else None
+        if per_minute is None:
+            return
+        rate = await self._counted(lambda: self._rates.hit(principal.api_key_id, per_minute))
+        if rate is None:
+            return
+        headers: Headers = scope.setdefault(HEADERS, [])
+        headers += [
+            (name.lower().encode(), value.encode()) for name, value in rate.headers().items() if name.lower() != "retry-after"
+        ]
+        if not rate.allowed:
+            raise TooManyRequests(limit=rate.limit, retry_after=rate.reset_seconds)
+
+    async def _check_failures(self, origin: str | None) -> None:
+        seconds = await self._counted(lambda: self._rates.blocked_seconds(origin))
+        if seconds:
+            raise TooManyFailures(retry_after=seconds)
+
+    async def _count_failure(self, origin: str | None, refusal: AccessError) -> None:
+        await self._check_failures(origin)
+        await self._counted(lambda: self._rates.count_failure(origin))
+        structlog.get_logger("cardrail.api").info("authentication refused", code=refusal.code, origin=origin)
+
+    async def _counted(self, work: Callable[[], T]) -> T:
+        """Counting is quick in memory, and a network call elsewhere."""
+        return work() if self._rates.is_local else await self._on_thread(work)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def token_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The credential of a request: ``Authorization: Bearer …``, or else ``X-API-Key: …``. Raises MissingCredentials."""
+    spare: bytes | None = None
+    for name, value in headers:
+        if name == b"authorization":
+            kind, _, token = value.partition(b" ")
+            if kind.lower() == b"bearer" and 0 < len(token.strip()) <= _TOKEN_MAX:
+                return token.strip().decode("latin-1")
+        elif name == b"x-api-key" and 0 < len(value) <= _TOKEN_MAX:
+            spare = value
+    if spare is None:
+        raise MissingCredentials
+    return spare.strip().decode("latin-1")
+
+
+def is_signed(token: str) -> bool:
+    """Whether it has the form of a JWT; our keys have no dot."""
+    return token.count(".") == 2
+
+
+def buyer_of(principal: Principal, origin: str | None, currency_code: str | None = None) -> Buyer:
+    """On whose behalf a command of this principal runs, paid from the wallet of that currency. Raises UnknownCurrency."""
+    return Buyer(
+        partner_id=principal.partner_id,
+        mode=principal.mode,
+        currency=principal.currency if currency_code is None else currency(currency_code).code,
+        actor=principal.api_key_id,
+        origin=origin,
+        price_list_id=principal.price_list_id,
+        limits=principal.limits,
+        access_version=principal.version,
+        may_reveal="codes:read" in principal.scopes,
+    )

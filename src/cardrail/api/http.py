@@ -1,0 +1,172 @@
+"""Reading requests and writing answers without a framework: what the bare order endpoint and the routes share.
+
+Bodies are bounded while they arrive, must be JSON by their content type, and are decoded strictly by one decoder per wire type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.types import Message, Receive, Send
+
+from cardrail.api.errors import BodyTooLarge, InvalidBody, InvalidHeader, InvalidQuery, MalformedBody, UnsupportedMediaType
+from cardrail.kernel import new_id, to_micros
+
+T = TypeVar("T")
+
+Headers = list[tuple[bytes, bytes]]
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_JSON_TYPE: Final = re.compile(rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?", re.IGNORECASE)
+_WHERE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_QUERY_FIELDS_MAX: Final = 50
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first header of this lower-case name."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's X-Request-Id if it is a sane one (1 to 64 of letters, digits, dot, dash, underscore), else a new one."""
+    given = header(headers, b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return new_id("req")
+
+
+class ClientGone(Exception):  # nobody is left to be told
+    """The client hung up before its body was complete."""
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The request's body. Raises BodyTooLarge as soon as it is, and ClientGone."""
+    message = await receive()
+    body = _chunk(message)
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise BodyTooLarge(limit=limit)
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body", False):
+        if size > limit:
+            raise BodyTooLarge(limit=limit)
+        message = await receive()
+        chunks.append(_chunk(message))
+        size += len(chunks[-1])
+    if size > limit:
+        raise BodyTooLarge(limit=limit)
+    return b"".join(chunks)
+
+
+def _chunk(message: Any) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    return body
+
+
+def check_content_type(headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
+    """Refuse, before it is read, a body that is not plain application/json or says that it is too large.
+
+    Raises UnsupportedMediaType, BodyTooLarge, InvalidHeader.
+    """
+    content_type: bytes | None = None
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            if not value.isdigit():
+                raise InvalidHeader(parameter="Content-Length")
+            if len(value) > 18 or int(value) > limit:
+                raise BodyTooLarge(limit=limit)
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaType(given=value.decode("latin-1")[:64])
+    if content_type is None or _JSON_TYPE.fullmatch(content_type) is None:
+        raise UnsupportedMediaType(given=(content_type or b"").decode("latin-1")[:64])
+
+
+@lru_cache(maxsize=64)
+def decoder_for(wire_type: type[T]) -> msgspec.json.Decoder[T]:
+    """The one strict decoder of a wire type."""
+    return msgspec.json.Decoder(wire_type, strict=True)
+
+
+def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The body as its wire type. Raises MalformedBody, InvalidBody (with a pointer, RFC 6901)."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        detail, pointer = _explain(str(error))
+        raise InvalidBody(detail=detail, pointer=pointer) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(detail=_position(error)) from None
+
+
+def decode_query(wire_type: type[T], query_string: bytes) -> T:
+    """The query as its wire type; numbers are read from their digits. Raises InvalidQuery."""
+    if not query_string:
+        return msgspec.convert({}, wire_type)
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_QUERY_FIELDS_MAX,
+        )
+    except ValueError:
+        raise InvalidQuery(detail="It is not percent-encoded UTF-8 of the form name=value.") from None
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise InvalidQuery(detail="A parameter is given twice.")
+    try:
+        return msgspec.convert(given, wire_type, strict=False)
+    except msgspec.ValidationError as error:
+        detail, pointer = _explain(str(error))
+        raise InvalidQuery(detail=detail, parameter=pointer.lstrip("/")) from None
+
+
+def _explain(message: str) -> tuple[str, str]:
+    """msgspec's sentence and its path as a JSON pointer: `$.items[0].sku` is /items/0/sku."""
+    found = _WHERE.search(message)
+    path = found.group(1) if found else ""
+    sentence = message[: found.start()] if found else message
+    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.replace(".", "/")).replace("////", "/*")
+    return sentence + ("" if sentence.endswith(".") else "."), pointer
+
+
+def _position(error: Exception) -> str:
+    """What is wrong, without a word of the body itself."""
+    if isinstance(error, UnicodeDecodeError):
+        return "It is not UTF-8."
+    found = re.search(r"\(byte (\d+)\)", str(error))
+    return f"It breaks off or goes wrong at byte {found.group(1)}." if found else "It ends too early, or is nested too deeply."
+
+
+def parse_moment(text: str, parameter: str) -> int:
+    """Microseconds of an RFC 3339 time. Raises InvalidQuery."""
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not 1971 <= moment.year <= 9_998:
+        raise InvalidQuery(parameter=parameter, detail="It is not an RFC 3339 time from 1971 on, with its offset.")
+    return to_micros(moment)
+
+
+async def send_response(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A whole answer."""
+    start: Any = {"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
+    end: Message = {"type": "http.response.body", "body": body, "more_body": False}
+    await send(start)
+    await send(end)

@@ -1,0 +1,86 @@
+"""The outermost callable: it names each request, sends orders the short way, and answers for whatever goes wrong.
+
+Placing an order is most of the load, so it goes past the framework to a bare endpoint; all else is routed by Litestar.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import structlog
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from cardrail.api.errors import problem_response
+from cardrail.api.gate import HEADERS
+from cardrail.api.http import ClientGone, Headers, request_id_of, send_response
+from cardrail.api.meters import Meters
+from cardrail.kernel import CardrailError
+
+REQUEST_ID: Final = "cardrail.request_id"
+"""Where in a request's scope its id is kept."""
+
+_ORDERS: Final = "/v1/orders"
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+
+log = structlog.get_logger("cardrail.api")
+
+
+class Rim:
+    """The whole server as one ASGI application."""
+
+    def __init__(self, routes: ASGIApp, place: ASGIApp, meters: Meters) -> None:
+        self._routes = routes
+        self._place = place
+        self._meters = meters
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = scope[REQUEST_ID] = request_id_of(scope["headers"])
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        is_placing = scope["path"] == _ORDERS and scope["method"] == "POST"
+        status = 0
+
+        async def answer(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                extra: Headers = scope.get(HEADERS, [])
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), _NO_SNIFF, *extra]
+            await send(message)
+
+        try:
+            await (self._place if is_placing else self._routes)(scope, receive, answer)
+        except ClientGone:
+            status = status or 499
+        except Exception as error:
+            note_fault(error)
+            if status:
+                raise
+            await send_response(answer, *problem_response(error, request_id))
+        finally:
+            route = _ORDERS if is_placing else _route_of(scope)
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            self._meters.request(method, route, status, time.perf_counter() - started)
+            structlog.contextvars.clear_contextvars()
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start-up and shut-down are the framework's; there are no web sockets."""
+        if scope["type"] == "lifespan":  # type: ignore[comparison-overlap]  # the framework leaves it out of the type
+            await self._routes(scope, receive, send)
+
+
+def note_fault(error: BaseException) -> None:
+    """Log what is a fault of ours; a refusal is nobody's fault."""
+    if not isinstance(error, CardrailError):
+        log.error("request failed", error=type(error).__name__, exc_info=error)
+
+
+def _route_of(scope: Any) -> str:
+    """The template of the route that answered, so that ids and typing errors make no new name."""
+    template = scope.get("path_template")
+    return template if isinstance(template, str) and template else "none"
