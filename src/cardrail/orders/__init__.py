@@ -20,6 +20,7 @@ from cardrail.orders.errors import (
     WrongCurrency,
 )
 from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
+from cardrail.orders.journal import catch_up, journal_entries
 from cardrail.orders.model import (
     ITEMS_MAX,
     QUANTITY_MAX,
@@ -38,14 +39,15 @@ from cardrail.orders.model import (
     place_order_command,
 )
 from cardrail.orders.place import Shop, place_orders, read_versions
-from cardrail.orders.read import OrderFilter, get_order, list_orders, order_history, reveal_order
+from cardrail.orders.read import OrderFilter, find_orders, get_order, list_orders, order_history, reveal_order
 from cardrail.orders.refund import refund_order
+from cardrail.orders.release import LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
 from cardrail.orders.review import resolve_as_failed, send_to_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of
 from cardrail.orders.save import Books
-from cardrail.orders.stock import stock_in
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
+from cardrail.orders.stock import stock_in
 
 __all__ = [
     "FINAL",
@@ -64,6 +66,7 @@ __all__ = [
     "InvalidationPolicy",
     "InvalidationRefused",
     "ItemRequest",
+    "LostOrder",
     "NotCancellable",
     "NotPayable",
     "Order",
@@ -82,6 +85,7 @@ __all__ = [
     "ReferenceUsed",
     "RefundTooLarge",
     "Refused",
+    "Release",
     "Repeated",
     "Shop",
     "TooManyUnits",
@@ -90,9 +94,14 @@ __all__ = [
     "advance",
     "behaviour_of",
     "cancel_order",
+    "catch_up",
     "expire_unpaid",
+    "find_orders",
+    "freeze_restored",
     "get_order",
     "invalidate_order",
+    "journal_entries",
+    "journal_since",
     "list_orders",
     "open_codes",
     "order_history",
@@ -100,6 +109,7 @@ __all__ = [
     "place_orders",
     "read_versions",
     "refund_order",
+    "release_restored",
     "resolve_as_failed",
     "reveal_order",
     "send_to_review",

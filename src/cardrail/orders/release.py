@@ -16,13 +16,13 @@ from typing import Final, TypeVar
 from cardrail.kernel import Clock, Mode, OrderId, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders import journal_store, store
-from cardrail.orders.errors import NotRestored
 from cardrail.storage import (
     AuditEntry,
     AuditLog,
     BackupInfo,
     Database,
     JournalEntry,
+    NotRestored,
     Tx,
     all_restores,
     audit_entry,
@@ -118,7 +118,7 @@ def release_restored(
             report = _release(tx, entries or (), node=node, now=now)
             audit.append(tx, [_audit(report, now, actor, with_journal=entries is not None)])
             if dry_run:
-                raise _Rehearsed(report)
+                raise _Rehearsed(report)  # noqa: TRY301  # raising is how a transaction is rolled back
     except _Rehearsed as rehearsal:
         return rehearsal.report
     report.is_released = True

@@ -43,12 +43,13 @@ from cardrail.storage.errors import (
     JournalIncomplete,
     JournalMissing,
     NotADatabase,
+    NotRestored,
     SchemaMismatch,
     StorageError,
 )
 from cardrail.storage.events import EVENT_COLUMNS, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
-from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, read_journal
+from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
 from cardrail.storage.turns import SharedTurn, Turn
@@ -85,6 +86,7 @@ __all__ = [
     "JournalReading",
     "Lane",
     "NotADatabase",
+    "NotRestored",
     "Progress",
     "Restore",
     "SchemaMismatch",
@@ -115,6 +117,7 @@ __all__ = [
     "make_restorable",
     "mark_restored",
     "metadata",
+    "newest_entry",
     "open_restores",
     "prepare_restore",
     "read_journal",

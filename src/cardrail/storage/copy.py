@@ -104,7 +104,7 @@ def _write(writer: Tx, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None
             for row in rows:
                 copy.write_row(row)
     except driver_errors(writer) as error:
-        raise sa.exc.DBAPIError.instance(sql, None, error, writer.dialect.loaded_dbapi.Error) from error  # type: ignore[arg-type]
+        raise sa.exc.DBAPIError.instance(sql, None, error, writer.dialect.loaded_dbapi.Error) from error
 
 
 def _silent(_table: str, _done: int, _total: int) -> None:

@@ -10,7 +10,8 @@ StorageError
 │   ├── BackupUnreadable
 │   ├── BackupDamaged
 │   ├── BackupTooNew
-│   └── NotADatabase
+│   ├── NotADatabase
+│   └── NotRestored
 └── JournalError
     ├── JournalMissing
     └── JournalIncomplete
@@ -85,6 +86,12 @@ class NotADatabase(BackupError):
     """There is no database to back up yet; run `cardrail init` first."""
 
     code = "no_database"
+
+
+class NotRestored(BackupError):
+    """This database was not restored from a backup: there is nothing to release."""
+
+    code = "not_restored"
 
 
 class JournalError(StorageError):

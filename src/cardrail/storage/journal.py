@@ -36,6 +36,7 @@ FLUSH_SECONDS: Final = 1.0
 TORN: Final = b"~\n"
 """Ends a line that broke off, before the next one is written: a writer that died in the middle of it had answered nobody."""
 
+_END_BYTES: Final = 262_144
 _DAY_MICROS: Final = 86_400 * 1_000_000
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FILE: Final = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
@@ -110,13 +111,8 @@ class Journal:
             self._write(data)
         except OSError as error:
             self._keep(data, entries)
-            log.error(
-                "journal not written",
-                error=error.strerror,
-                orders=len(entries),
-                waiting=self._backlog_bytes,
-                missing=self.missing,
-            )
+            # No traceback: on a full disk this comes with every batch.
+            log.error("journal not written", error=error.strerror, orders=len(entries), missing=self.missing)  # noqa: TRY400
             return
         if self._flush == "second":
             self._dirty.set()
@@ -269,3 +265,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def newest_entry(folder: Path) -> int | None:
+    """When the newest line was written for (microseconds), looking only at the end of the newest day's files."""
+    files = [(match[1], path) for path in folder.glob("*.jsonl") if (match := _FILE.fullmatch(path.name))]
+    newest_day = max((day for day, _ in files), default="")
+    newest = []
+    for _, path in (one for one in files if one[0] == newest_day):
+        with path.open("rb") as lines:
+            lines.seek(max(0, path.stat().st_size - _END_BYTES))
+            entries = [entry for line in lines if (entry := _entry_of(line, JournalReading()))]
+        newest += [max(entry.at for entry in entries)] if entries else []
+    return max(newest, default=None)
