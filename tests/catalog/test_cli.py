@@ -10,8 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cardrail.catalog import CatalogCache
 from cardrail.cli import catalog
@@ -39,7 +38,7 @@ def run(db: Database, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_an_import_from_standard_input_and_its_list(run: Any) -> None:
     assert json.loads(run("import", "-", "--json", data=TOPUPS).stdout)["added"] == 50
-    listed = json.loads(run("list", "--search", "89 bdt", "--json").stdout)["products"]
+    listed = json.loads(run("list", "--search", "8gb 89", "--json").stdout)["products"]
     assert [one["code"] for one in listed] == ["robi-1658"]
 
 
