@@ -15,31 +15,47 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CARDRAIL_", frozen=True, extra="ignore")
 
-    data_dir: Path = Field(Path("cardrail-data"), description="Folder of the database file, the key file and the backups.")
-    database_url: str | None = Field(None, description="SQLAlchemy URL; unset: SQLite in the data folder.")
-    key_file: Path | None = Field(None, description="File of master keys, mode 0600; unset: master.keys in the data folder.")
-    master_keys: SecretStr | None = Field(None, description="Master keys as 1:base64,2:base64, instead of a key file.")
-    node: str | None = Field(None, description="Name of this process in ledger and audit chains; unset: main, or host:port on PostgreSQL.")
+    data_dir: Path = Field(
+        default=Path("cardrail-data"), description="Folder of the database file, the key file and the backups."
+    )
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL; unset: SQLite in the data folder.")
+    key_file: Path | None = Field(
+        default=None, description="File of master keys, mode 0600; unset: master.keys in the data folder."
+    )
+    master_keys: SecretStr | None = Field(default=None, description="Master keys as 1:base64,2:base64, instead of a key file.")
+    node: str | None = Field(
+        default=None, description="Name of this process in ledger and audit chains; unset: main, or host:port on PostgreSQL."
+    )
 
-    host: str = Field("127.0.0.1", description="Address that the server listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port that the server listens on.")
-    trusted_proxies: str = Field("", description="Blank-separated networks whose X-Forwarded-For is believed.")
-    public_url: str | None = Field(None, description="The URL that partners use, where it differs from host and port.")
+    host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the server listens on.")
+    trusted_proxies: str = Field(default="", description="Blank-separated networks whose X-Forwarded-For is believed.")
+    public_url: str | None = Field(default=None, description="The URL that partners use, where it differs from host and port.")
 
-    lane_queue_max: int = Field(4_096, ge=1, description="Orders that may wait; beyond it the answer is 503 with Retry-After.")
-    lane_batch_max: int = Field(256, ge=1, le=1_024, description="Orders in one transaction.")
-    lane_codes_max: int = Field(2_000, ge=1, description="Codes in one transaction.")
-    body_bytes_max: int = Field(262_144, ge=1_024, description="Largest request body.")
-    rate_limit_storage: str = Field("memory://", description="Where rate limits are counted: memory://, redis://…, valkey://…")
-    journal_fsync: Literal["second", "always"] = Field("second", description="When the allocation journal is flushed to disk.")
-    pool_size: int = Field(20, ge=2, description="Database connections of one process.")
+    lane_queue_max: int = Field(
+        default=4_096, ge=1, description="Orders that may wait; beyond it the answer is 503 with Retry-After."
+    )
+    lane_batch_max: int = Field(default=256, ge=1, le=1_024, description="Orders in one transaction.")
+    lane_codes_max: int = Field(default=2_000, ge=1, description="Codes in one transaction.")
+    body_bytes_max: int = Field(default=262_144, ge=1_024, description="Largest request body.")
+    rate_limit_storage: str = Field(
+        default="memory://", description="Where rate limits are counted: memory://, redis://…, valkey://…"
+    )
+    journal_fsync: Literal["second", "always"] = Field(
+        default="second", description="When the allocation journal is flushed to disk."
+    )
+    pool_size: int = Field(default=20, ge=2, description="Database connections of one process.")
 
-    base_currency: str = Field("USD", description="Currency in which margin is reported.")
-    invalidate_window_hours: int = Field(24, ge=0, description="How long after its fulfilment an order may be invalidated.")
-    invalidate_revealed: bool = Field(False, description="Whether orders whose codes were revealed may be invalidated, at our loss.")
-    unpaid_order_minutes: int = Field(30, ge=1, description="How long an unpaid order waits for its payment.")
-    hold_deadline_hours: int = Field(72, ge=1, description="Age at which an open hold is reported.")
-    log_format: str = Field("console", pattern="^(console|json)$", description="console or json.")
+    base_currency: str = Field(default="USD", description="Currency in which margin is reported.")
+    invalidate_window_hours: int = Field(
+        default=24, ge=0, description="How long after its fulfilment an order may be invalidated."
+    )
+    invalidate_revealed: bool = Field(
+        default=False, description="Whether orders whose codes were revealed may be invalidated, at our loss."
+    )
+    unpaid_order_minutes: int = Field(default=30, ge=1, description="How long an unpaid order waits for its payment.")
+    hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
+    log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json.")
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from cardrail.catalog import Offer, UnknownSku
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.cli.stock_books import StockBooks
 from cardrail.kernel import Mode, Money, currency, format_minor, from_micros, parse_minor, rfc3339, to_micros
+from cardrail.orders import stock_in
 from cardrail.vault import (
     NEVER,
     CodeException,
@@ -98,9 +99,9 @@ def import_(
             progress=progress,
         )
         target = ImportTarget(offer.brand_id, offer.denomination_id, _face(ctx, offer, face))
-        books = StockBooks.of(ctx)
+        on_open = stock_in(ctx.settings.node_name)
         try:
-            report = import_codes(ctx.db, ctx.clock, ctx.keyring, ctx.audit, source, target, options, on_open=books.opened)
+            report = import_codes(ctx.db, ctx.clock, ctx.keyring, ctx.audit, source, target, options, on_open=on_open)
         except InvalidImport as error:
             _show_report(error.report, error.message, as_json=as_json)
             raise typer.Exit(EXIT_REFUSED) from None

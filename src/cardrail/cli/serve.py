@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from cardrail.api import serve as serve_http
-from cardrail.bootstrap import opened
+from cardrail.bootstrap import Cardrail, opened
 from cardrail.cli.context import EXIT_CLOSED, err, refusals, settings
 from cardrail.config import Settings
+from cardrail.kernel import rfc3339
+from cardrail.storage import open_restores
 
 
 @contextmanager
@@ -33,9 +35,20 @@ def only_server(given: Settings) -> Iterator[None]:
         yield
 
 
+def warn_if_frozen(cardrail: Cardrail) -> None:
+    """After a restore no live code is sold until somebody has given the journals to `cardrail restore-release`."""
+    with cardrail.db.read() as tx:
+        for one in open_restores(tx):
+            err.print(
+                f"[yellow]Frozen: restored from a backup of {rfc3339(one.taken_at)}. No live stock is sold before "
+                "`cardrail restore-release`.[/yellow]"
+            )
+
+
 def run(given: Settings, ready: Any = None) -> None:
     """Serve until stopped. ``ready(base_url)`` is called once requests are accepted."""
     with only_server(given), refusals(), opened(given) as cardrail:
+        warn_if_frozen(cardrail)
         cardrail.start()
         serve_http(cardrail, given.host, given.port, ready)
 

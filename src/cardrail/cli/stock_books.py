@@ -1,4 +1,4 @@
-"""What stock does to the ledger: the vault knows what codes cost, the ledger what accounts are, and here they meet."""
+"""What an operator does to stock, in the ledger: imports taken back, codes blocked and unblocked (``orders.stock_in`` books imports)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Side = Purpose | AccountName
 
 @dataclass(frozen=True, slots=True)
 class StockBooks:
-    """Books imports, undone imports, blocks and unblocks, in the transaction of each."""
+    """Books each in its own transaction."""
 
     clock: Clock
     node: str
@@ -24,10 +24,6 @@ class StockBooks:
     def of(cls, ctx: Cardrail) -> StockBooks:
         """The books of an open installation."""
         return cls(ctx.clock, ctx.settings.node_name)
-
-    def opened(self, tx: Tx, lot: Lot) -> None:
-        """Codes came in: stock from the supplier, or from the bank where no supplier is named."""
-        self._book(tx, lot, lot.cost_minor, Purpose.STOCK, _seller(lot), TransferPurpose.STOCK_IN)
 
     def undone(self, tx: Tx, lot: Lot) -> None:
         """An import was taken back."""

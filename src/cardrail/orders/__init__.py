@@ -48,10 +48,12 @@ from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of
 from cardrail.orders.save import Books
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
 from cardrail.orders.stock import stock_in
+from cardrail.orders.verify import ORDER_CHECKS, all_checks
 
 __all__ = [
     "FINAL",
     "ITEMS_MAX",
+    "ORDER_CHECKS",
     "QUANTITY_MAX",
     "TEST_SKUS",
     "TRANSITIONS",
@@ -92,6 +94,7 @@ __all__ = [
     "UnknownSku",
     "WrongCurrency",
     "advance",
+    "all_checks",
     "behaviour_of",
     "cancel_order",
     "catch_up",

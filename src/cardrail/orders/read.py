@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,21 @@ def list_orders(db: Database, buyer: Buyer, filters: OrderFilter, *, before: str
             since=filters.since,
             until=filters.until,
         )
+
+
+def find_orders(
+    db: Database,
+    *,
+    ids: Sequence[OrderId] | None = None,
+    state: OrderState | None = None,
+    partner_id: str | None = None,
+    limit: int = 50,
+) -> list[Order]:
+    """The operator's look: these orders, or the newest of any partner; without codes."""
+    with db.read() as tx:
+        if ids is not None:
+            return store.load_orders(tx, ids)
+        return store.load_all(tx, state=state.value if state else None, partner_id=partner_id, limit=limit)
 
 
 def order_history(db: Database, order_id: OrderId) -> list[Any]:

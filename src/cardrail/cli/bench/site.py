@@ -29,14 +29,16 @@ from cardrail.bootstrap import Cardrail, open_cardrail
 from cardrail.catalog import import_catalog
 from cardrail.cli.bench.load import Ask, Plan, Result, get, post, run_load
 from cardrail.cli.setup import prepare
+from cardrail.cli.stock_books import StockBooks
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, currency
 from cardrail.ledger import By, credit
 from cardrail.storage import in_tx, metadata
-from cardrail.vault import ImportOptions, ImportTarget, import_codes
+from cardrail.vault import ImportOptions, ImportTarget, PurchaseCost, import_codes
 
 SKU: Final = "BENCH-10"
 RACE_SKU: Final = "RACE-10"
+COST_MINOR: Final = 900
 FUNDS_MINOR: Final = 10**14
 START_SECONDS: Final = 60.0
 
@@ -84,7 +86,9 @@ class Site:
         one = self.cardrail
         source = io.BytesIO(new_codes(count))
         start = time.perf_counter()
-        import_codes(one.db, one.clock, one.keyring, one.audit, source, self._target(sku), ImportOptions(actor="bench"))
+        options = ImportOptions(cost=PurchaseCost("USD", each_minor=COST_MINOR), actor="bench")
+        books = StockBooks.of(one)
+        import_codes(one.db, one.clock, one.keyring, one.audit, source, self._target(sku), options, on_open=books.opened)
         return time.perf_counter() - start
 
     def unsold(self, sku: str = SKU) -> int:

@@ -1,0 +1,249 @@
+"""`cardrail order`: what an operator does with orders. Codes are never shown here; who needs them has an API key or the console."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cardrail.bootstrap import Cardrail
+from cardrail.cli.context import open_context, out, show_json
+from cardrail.kernel import InvalidAmount, Mode, OrderId, PartnerId, currency, format_minor, from_micros, parse_minor, rfc3339
+from cardrail.orders import (
+    Buyer,
+    InvalidationPolicy,
+    Order,
+    OrderNotFound,
+    OrderState,
+    cancel_order,
+    expire_unpaid,
+    find_orders,
+    invalidate_order,
+    order_history,
+    refund_order,
+    resolve_as_failed,
+    send_to_review,
+)
+
+app = typer.Typer(help="Orders: look at them, refund, cancel, invalidate, review.", no_args_is_help=True)
+
+OrderArgument = Annotated[str, typer.Argument(help="The order's id (ord_…).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the order's history.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("list")
+def list_command(
+    state: Annotated[OrderState | None, typer.Option(help="Only orders in this state.")] = None,
+    partner: Annotated[str | None, typer.Option(help="Only this partner's (par_…).")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The newest orders."""
+    with open_context() as cardrail:
+        found = find_orders(cardrail.db, state=state, partner_id=partner, limit=limit)
+    if as_json:
+        show_json([_plain(order) for order in found])
+        return
+    if not found:
+        out.print("No orders." if not (state or partner) else "No such orders.")
+        return
+    table = Table("order", "placed", "partner", "mode", "state", "items", "charged", "refunded", box=None)
+    for order in found:
+        table.add_row(
+            order.id,
+            f"{from_micros(order.created_at):%Y-%m-%d %H:%M:%S}",
+            order.partner_id,
+            order.mode.value,
+            order.state.value,
+            str(len(order.items)),
+            _money(order.charged_minor, order.currency),
+            _money(order.refunded_minor, order.currency),
+        )
+    out.print(table)
+
+
+@app.command("show")
+def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
+    """One order with its items and its history; no codes."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        history = order_history(cardrail.db, order.id)
+    if as_json:
+        steps = [
+            {"type": s.type, "from": s.from_state, "to": s.to_state, "because": s.reason, "actor": s.actor, "at": _at(s.at)}
+            for s in history
+        ]
+        show_json({**_plain(order), "history": steps})
+        return
+    out.print(f"[bold]{order.id}[/bold]  {order.state.value}  {order.mode.value}  partner {order.partner_id}")
+    out.print(
+        f"placed {_at(order.created_at)}   reference {escape(order.reference or '-')}   customer {escape(order.customer_id or '-')}"
+    )
+    out.print(
+        f"total {_money(order.total_minor, order.currency)}   charged {_money(order.charged_minor, order.currency)}"
+        f"   refunded {_money(order.refunded_minor, order.currency)}"
+    )
+    table = Table("line", "sku", "name", "state", "ordered", "delivered", "unit price", "charged", box=None)
+    for item in order.items:
+        price, charged = _money(item.unit_price_minor, order.currency), _money(item.charged_minor, order.currency)
+        table.add_row(
+            str(item.line), item.sku, escape(item.name), item.state.value, str(item.quantity), str(item.delivered), price, charged
+        )
+    out.print(table)
+    for step in history:
+        out.print(f"{_at(step.at)}  {step.type}  {escape(step.reason or '')}  by {step.actor}")
+
+
+@app.command("refund")
+def refund_command(
+    order_id: OrderArgument,
+    because: Because,
+    amount: Annotated[
+        str | None, typer.Option(help="In the order's currency; all that is left of the charge unless given.")
+    ] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give money back. The codes stay the partner's; use invalidate to take them back too."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        minor = None if amount is None else _minor(amount, order.currency)
+        shown = _money(order.charged_minor - order.refunded_minor if minor is None else minor, order.currency)
+        if not yes:
+            typer.confirm(f"Refund {shown} of order {order.id}?", abort=True)
+        node = cardrail.settings.node_name
+        done = refund_order(cardrail.db, cardrail.clock, cardrail.audit, order.id, minor, node=node, because=because, actor="cli")
+    _say(done, f"Refunded {shown}.", as_json)
+
+
+@app.command("cancel")
+def cancel_command(order_id: OrderArgument, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Withdraw an order that has not started; its money is free again."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        if not yes:
+            typer.confirm(f"Cancel order {order.id}?", abort=True)
+        done = cancel_order(cardrail.db, cardrail.clock, _owner(order), order.id)
+    _say(done, "Cancelled.", as_json)
+
+
+@app.command("invalidate")
+def invalidate_command(
+    order_id: OrderArgument,
+    because: Because,
+    allow_revealed: Annotated[bool, typer.Option(help="Even if its codes were seen: their cost is written off.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take an order back: its charge is returned, unseen codes go back to stock. The operator is bound by no window."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        if not yes:
+            typer.confirm(f"Invalidate order {order.id}?", abort=True)
+        policy = InvalidationPolicy(window=timedelta(days=36_500), allow_revealed=allow_revealed)
+        node = cardrail.settings.node_name
+        done = invalidate_order(
+            cardrail.db, cardrail.clock, cardrail.audit, _owner(order), order.id, policy, node=node, because=because
+        )
+    _say(done, "Invalidated.", as_json)
+
+
+@app.command("review")
+def review_command(order_id: OrderArgument, because: Because, as_json: AsJson = False) -> None:
+    """Put an order's unfinished items aside for a decision; nothing is bought for them meanwhile."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        done = send_to_review(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+    _say(done, "In review.", as_json)
+
+
+@app.command("resolve")
+def resolve_command(order_id: OrderArgument, because: Because, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Decide that the items in review bought nothing: they fail, and their money is free again."""
+    with open_context() as cardrail:
+        order = _get(cardrail, order_id)
+        if not yes:
+            typer.confirm(f"Resolve order {order.id} as failed?", abort=True)
+        done = resolve_as_failed(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+    _say(done, "Resolved.", as_json)
+
+
+@app.command("expire")
+def expire_command(as_json: AsJson = False) -> None:
+    """Cancel unpaid orders whose time is over. A running server does this by itself."""
+    with open_context() as cardrail:
+        count = expire_unpaid(cardrail.db, cardrail.clock)
+    if as_json:
+        show_json({"cancelled": count})
+    else:
+        out.print(f"{count} unpaid orders cancelled.")
+
+
+def _get(cardrail: Cardrail, order_id: str) -> Order:
+    found = find_orders(cardrail.db, ids=[OrderId(order_id)])
+    if not found:
+        raise OrderNotFound(order_id=order_id)
+    return found[0]
+
+
+def _owner(order: Order) -> Buyer:
+    """The order's own partner, acting through the command line."""
+    return Buyer(PartnerId(order.partner_id), Mode(order.mode), order.currency, "cli")
+
+
+def _minor(amount: str, code: str) -> int:
+    try:
+        return parse_minor(amount, currency(code).digits)
+    except InvalidAmount as error:
+        raise typer.BadParameter(f"{amount} is no amount in {code}") from error
+
+
+def _money(minor: int, code: str) -> str:
+    return f"{format_minor(minor, currency(code).digits)} {code}"
+
+
+def _at(micros: int) -> str:
+    return rfc3339(from_micros(micros))
+
+
+def _say(order: Order, sentence: str, as_json: bool) -> None:
+    if as_json:
+        show_json(_plain(order))
+    else:
+        out.print(f"{sentence} Order {order.id} is {order.state.value}.")
+
+
+def _plain(order: Order) -> dict[str, Any]:
+    code = order.currency
+    return {
+        "id": order.id,
+        "partner_id": order.partner_id,
+        "mode": order.mode.value,
+        "state": order.state.value,
+        "currency": code,
+        "total": format_minor(order.total_minor, currency(code).digits),
+        "charged": format_minor(order.charged_minor, currency(code).digits),
+        "refunded": format_minor(order.refunded_minor, currency(code).digits),
+        "reference": order.reference,
+        "customer_id": order.customer_id,
+        "created_at": _at(order.created_at),
+        "updated_at": _at(order.updated_at),
+        "items": [
+            {
+                "line": item.line,
+                "sku": item.sku,
+                "name": item.name,
+                "state": item.state.value,
+                "quantity": item.quantity,
+                "delivered": item.delivered,
+                "unit_price": format_minor(item.unit_price_minor, currency(code).digits),
+                "charged": format_minor(item.charged_minor, currency(code).digits),
+            }
+            for item in order.items
+        ],
+    }

@@ -1,0 +1,251 @@
+"""The proof that orders, codes and money tell one story; and the list of all checks that `cardrail verify` runs.
+
+What two packages know is read from each in the order of ids and compared as it comes: memory does not grow with the orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cardrail.kernel import Mode
+from cardrail.ledger import LEDGER_CHECKS, order_sums, stock_sums
+from cardrail.orders.states import OrderState, outcome_of, state_of
+from cardrail.orders.tables import allocations, order_items, orders
+from cardrail.storage import AuditLog, Check, Tx, all_restores
+from cardrail.vault import VAULT_CHECKS, lot_counts, read_exceptions, unsold_costs, unsold_spans
+
+Fault = tuple[str, str, str]
+"""Subject, what was expected, what was found."""
+
+S: Final = OrderState
+_STREAM: Final = {"yield_per": 500}
+
+# --- money ------------------------------------------------------------------------------------------------------------
+
+_ORDERS: Final = sa.select(orders.c.id, orders.c.state, orders.c.charged_minor, orders.c.refunded_minor).order_by(orders.c.id)
+_CLOSED: Final = frozenset({S.FULFILLED, S.PARTIALLY_FULFILLED, S.FAILED, S.CANCELLED, S.INVALIDATED})
+_UNCHARGED: Final = frozenset({S.FAILED, S.CANCELLED, S.INVALIDATED})
+
+
+def _charges(tx: Tx) -> Iterator[Fault]:
+    moved = order_sums(tx)
+    sums = next(moved, None)
+    for row in tx.execute(_ORDERS, execution_options=_STREAM):
+        while sums is not None and sums[0] < row.id:
+            yield sums[0], "an order for the transfers that name it", "there is no such order"
+            sums = next(moved, None)
+        charged, refunded, held = 0, 0, 0
+        if sums is not None and sums[0] == row.id:
+            _, charged, refunded, held = sums
+            sums = next(moved, None)
+        if row.charged_minor != charged:
+            yield row.id, f"a charge of {charged}, the sum of its transfers", f"a charge of {row.charged_minor}"
+        if row.refunded_minor != refunded:
+            yield row.id, f"refunds of {refunded}, the sum of its transfers", f"refunds of {row.refunded_minor}"
+        if held and S(row.state) in _CLOSED:
+            yield row.id, f"no money held, as it is {row.state}", f"{held} is held"
+        if S(row.state) in _UNCHARGED and charged != refunded:
+            yield row.id, f"everything given back, as it is {row.state}", f"{charged - refunded} is kept"
+    while sums is not None:
+        yield sums[0], "an order for the transfers that name it", "there is no such order"
+        sums = next(moved, None)
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+
+_more: Final = (
+    sa.select(allocations.c.order_id, allocations.c.line, sa.func.sum(allocations.c.code_count).label("codes"))
+    .group_by(allocations.c.order_id, allocations.c.line)
+    .subquery()
+)
+_ITEMS: Final = (
+    sa.select(
+        orders.c.id,
+        orders.c.state.label("order_state"),
+        orders.c.charged_minor.label("order_charged"),
+        order_items.c.line,
+        order_items.c.state,
+        order_items.c.quantity,
+        order_items.c.delivered,
+        order_items.c.charged_minor,
+        (order_items.c.code_count + sa.func.coalesce(_more.c.codes, 0)).label("codes"),
+    )
+    .select_from(
+        orders.outerjoin(order_items, order_items.c.order_id == orders.c.id).outerjoin(
+            _more, sa.and_(_more.c.order_id == order_items.c.order_id, _more.c.line == order_items.c.line)
+        )
+    )
+    .order_by(orders.c.id, order_items.c.line)
+)
+_OUTCOMES: Final = frozenset({S.FULFILLED, S.PARTIALLY_FULFILLED, S.FAILED})
+
+
+def _items(tx: Tx) -> Iterator[Fault]:
+    for order_id, rows in groupby(tx.execute(_ITEMS, execution_options=_STREAM), key=lambda row: row.id):
+        items = list(rows)
+        if items[0].line is None:
+            yield order_id, "at least one item", "none"
+            continue
+        for item in items:
+            yield from _item(f"{order_id} line {item.line}", item)
+        charged = sum(item.charged_minor for item in items)
+        if charged != items[0].order_charged:
+            yield order_id, f"a charge of {charged}, the sum of its items'", f"a charge of {items[0].order_charged}"
+        state = S(items[0].order_state)
+        derived = state_of([S(item.state) for item in items])
+        if state not in (S.INVALIDATED, S.CANCELLED) and state is not derived:
+            yield order_id, f"the state {derived.value}, as its items say", f"the state {state.value}"
+
+
+def _item(subject: str, item: Any) -> Iterator[Fault]:
+    state = S(item.state)
+    if item.delivered != item.codes:
+        yield subject, f"{item.delivered} codes allocated, as many as were delivered", f"{item.codes} codes allocated"
+    if state in _OUTCOMES and state is not outcome_of(item.quantity, item.delivered):
+        expected = outcome_of(item.quantity, item.delivered)
+        yield subject, f"the state {expected.value}, as {item.delivered} of {item.quantity} came", f"the state {state.value}"
+    if state in (S.PLACED, S.CANCELLED, S.FAILED) and item.charged_minor:
+        yield subject, f"no charge, as it is {state.value}", f"a charge of {item.charged_minor}"
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Span:
+    """Codes of one lot that somebody has: an order's item, or a slice of unsold ones."""
+
+    lot_id: str
+    first: int
+    end: int
+    owner: str
+    is_taken_back: bool = False
+    """Of an invalidated order: its codes may be on sale, or sold, again."""
+
+
+_FIRST_SPANS: Final = (
+    sa.select(
+        order_items.c.lot_id,
+        order_items.c.first_seq,
+        order_items.c.code_count,
+        order_items.c.order_id,
+        order_items.c.line,
+        order_items.c.state,
+    )
+    .where(order_items.c.lot_id.is_not(None))
+    .order_by(order_items.c.lot_id, order_items.c.first_seq)
+)
+_MORE_SPANS: Final = (
+    sa.select(
+        allocations.c.lot_id,
+        allocations.c.first_seq,
+        allocations.c.code_count,
+        allocations.c.order_id,
+        allocations.c.line,
+        order_items.c.state,
+    )
+    .select_from(
+        allocations.outerjoin(
+            order_items, sa.and_(order_items.c.order_id == allocations.c.order_id, order_items.c.line == allocations.c.line)
+        )
+    )
+    .order_by(allocations.c.lot_id, allocations.c.first_seq)
+)
+
+
+def _sold(tx: Tx, query: sa.Select[Any]) -> Iterator[_Span]:
+    for lot_id, first, count, order_id, line, state in tx.execute(query, execution_options=_STREAM):
+        yield _Span(lot_id, first, first + count, f"{order_id} line {line}", state == S.INVALIDATED.value)
+
+
+def _unsold(tx: Tx) -> Iterator[_Span]:
+    for lot_id, first, end, slice_id in unsold_spans(tx):
+        yield _Span(lot_id, first, end, slice_id)
+
+
+def _allocations(tx: Tx) -> Iterator[Fault]:
+    counts = lot_counts(tx)
+    was_restored = bool(all_restores(tx))
+    seen = set()
+    spans = merge(_sold(tx, _FIRST_SPANS), _sold(tx, _MORE_SPANS), _unsold(tx), key=lambda one: (one.lot_id, one.first))
+    for lot_id, of_lot in groupby(spans, key=lambda one: one.lot_id):
+        seen.add(lot_id)
+        if lot_id in counts:
+            yield from _lot(tx, lot_id, of_lot, counts[lot_id], may_have_gaps=was_restored)
+    for lot_id in sorted(counts.keys() - seen):
+        yield from _lot(tx, lot_id, iter(()), counts[lot_id], may_have_gaps=was_restored)
+
+
+def _lot(tx: Tx, lot_id: str, spans: Iterator[_Span], count: int, *, may_have_gaps: bool) -> Iterator[Fault]:
+    """No code has two owners, none lies outside its lot, and none is without an owner unless something happened to it."""
+    end, owner, covered = 0, "", 0
+    for one in spans:
+        if one.end > count:
+            yield one.owner, f"codes below {count}, as {lot_id} has so many", f"codes {one.first} to {one.end - 1}"
+        if one.first > covered and not may_have_gaps:
+            yield from _gap(tx, lot_id, covered, one.first)
+        covered = max(covered, one.end)
+        if one.is_taken_back:
+            continue
+        if one.first < end:
+            yield one.owner, f"codes of {lot_id} that nobody else has", f"code {one.first}, which {owner} has too"
+        if one.end > end:
+            end, owner = one.end, one.owner
+    if covered < count and not may_have_gaps:
+        yield from _gap(tx, lot_id, covered, count)
+
+
+def _gap(tx: Tx, lot_id: str, first: int, end: int) -> Iterator[Fault]:
+    """Codes that are neither sold nor for sale: each must have been blocked, or withdrawn for some other noted reason."""
+    explained = len(read_exceptions(tx, [(lot_id, first, end - first)]))
+    if explained < end - first:
+        yield lot_id, f"an owner or a reason for each of its codes {first} to {end - 1}", f"{end - first - explained} without"
+
+
+def _stock_value(tx: Tx) -> Iterator[Fault]:
+    unsold = unsold_costs(tx)
+    for lot_id, currency, mode, value in stock_sums(tx):
+        cost = unsold.pop((lot_id or "", currency, mode), 0)
+        if value != cost:
+            yield (
+                lot_id or "stock",
+                f"{cost} {currency} in stock, the cost of its unsold codes",
+                f"{value} {currency} in the ledger",
+            )
+    for (lot_id, currency, _), cost in sorted(unsold.items(), key=_by_lot):
+        if cost:
+            yield lot_id, f"{cost} {currency} in stock, the cost of its unsold codes", "nothing in the ledger"
+
+
+def _by_lot(one: tuple[tuple[str, str, Mode], int]) -> tuple[str, str]:
+    return one[0][0], one[0][1]
+
+
+ORDER_CHECKS: Final = (
+    Check("charges", "Every order's transfers explain its charge exactly", _charges),
+    Check("items", "Every order is what its items came to, and every item what was allocated to it", _items),
+    Check("allocations", "No code was given out twice, and none is lost", _allocations),
+    Check("stock_value", "Stock is worth what its unsold codes cost", _stock_value),
+)
+"""Where orders, codes and money meet."""
+
+
+def audit_check(audit: AuditLog) -> Check:
+    """The audit log's chains and anchors; its key is needed to read them."""
+
+    def find(tx: Tx) -> Iterator[Fault]:
+        for one in audit.verify(tx):
+            yield f"{one.chain} {one.place}", "the log as it was written", one.problem
+
+    return Check("audit", "The audit log is as it was written", find)
+
+
+def all_checks(audit: AuditLog) -> tuple[Check, ...]:
+    """Everything that `cardrail verify` runs, in its order."""
+    return (*LEDGER_CHECKS, *VAULT_CHECKS, *ORDER_CHECKS, audit_check(audit))
