@@ -47,7 +47,7 @@ from cardrail.ledger.store import (
     load_order_transfers,
     load_wallets,
 )
-from cardrail.ledger.verify import LEDGER_CHECKS, verify_ledger
+from cardrail.ledger.verify import LEDGER_CHECKS, order_sums, stock_sums, verify_ledger
 
 __all__ = [
     "LEDGER_CHECKS",
@@ -92,6 +92,7 @@ __all__ = [
     "load_order_transfers",
     "load_wallets",
     "open_wallet",
+    "order_sums",
     "overdue_holds",
     "place_holds",
     "platform",
@@ -100,6 +101,7 @@ __all__ = [
     "refund",
     "reverse",
     "set_credit_limit",
+    "stock_sums",
     "supplier_account",
     "verify_ledger",
     "void_hold",

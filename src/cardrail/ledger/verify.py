@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cardrail.ledger.model import AccountName, Phase, Purpose, account_parts
+from cardrail.kernel import Mode
+from cardrail.ledger.model import AccountName, Phase, Purpose, TransferPurpose, account_parts
 from cardrail.ledger.tables import accounts, holds, transfers
 from cardrail.storage import Check, Finding, Tx
 
@@ -262,3 +263,50 @@ LEDGER_CHECKS: Final = (
 def verify_ledger(tx: Tx) -> list[Finding]:
     """What is not right in the ledger, nothing if all is. Run it inside ``db.read()``."""
     return [finding for check in LEDGER_CHECKS for finding in check.run(tx)]
+
+
+# --- for whoever checks the ledger against something else -------------------------------------------------------------
+
+_CHARGES: Final = (TransferPurpose.SALE.value, TransferPurpose.FEE.value, TransferPurpose.TAX.value)
+
+
+def _sum_where(condition: Any, amount: Any) -> Any:
+    return sa.func.sum(sa.case((condition, amount), else_=0))
+
+
+_ORDER_SUMS: Final = (
+    sa.select(
+        _t.order_id,
+        _sum_where(sa.and_(_is_posted, _t.purpose.in_(_CHARGES)), _t.amount_minor),
+        _sum_where(sa.and_(_is_posted, _t.purpose == TransferPurpose.REFUND.value), _t.amount_minor),
+        sa.func.sum(_held),
+    )
+    .where(_t.order_id.is_not(None), _t.partner_id.is_not(None))
+    .group_by(_t.order_id)
+    .order_by(_t.order_id)
+)
+_is_stock_debit: Final = _t.debit.like("platform:stock:%")
+_is_stock_credit: Final = _t.credit.like("platform:stock:%")
+_LOT_SUMS: Final = (
+    sa.select(
+        _t.reference,
+        _t.currency,
+        _t.mode,
+        sa.func.sum(sa.case((_is_stock_debit, _t.amount_minor), else_=0) - sa.case((_is_stock_credit, _t.amount_minor), else_=0)),
+    )
+    .where(_is_posted, sa.or_(_is_stock_debit, _is_stock_credit))
+    .group_by(_t.reference, _t.currency, _t.mode)
+    .order_by(_t.reference)
+)
+
+
+def order_sums(tx: Tx) -> Iterator[tuple[str, int, int, int]]:
+    """(order id, charged, refunded, still held) of every order that moved money, in the order of ids."""
+    for order_id, charged, refunded, held in tx.execute(_ORDER_SUMS, execution_options=_STREAM):
+        yield order_id, int(charged), int(refunded), int(held)
+
+
+def stock_sums(tx: Tx) -> Iterator[tuple[str | None, str, Mode, int]]:
+    """(lot id, currency, mode, value) that the stock accounts carry for each lot."""
+    for lot_id, currency, mode, value in tx.execute(_LOT_SUMS, execution_options=_STREAM):
+        yield lot_id, currency, Mode(mode), int(value)

@@ -1,6 +1,6 @@
 """The vault: codes sealed in lots, sold by moving the head of a slice, opened only for whoever bought them."""
 
-from cardrail.vault.block import block_code, revoke_code, unblock_code, undo_import, withdraw_range
+from cardrail.vault.block import block_code, revoke_code, unblock_code, undo_import
 from cardrail.vault.bound import append_bound_codes
 from cardrail.vault.errors import (
     CodeAlreadyInStock,
@@ -73,10 +73,12 @@ from cardrail.vault.store import (
     unsold_cost,
 )
 from cardrail.vault.tables import NEVER
+from cardrail.vault.verify import VAULT_CHECKS, lot_counts, unsold_costs, unsold_spans
 from cardrail.vault.withdraw import merge_spans, withdraw_codes
 
 __all__ = [
     "NEVER",
+    "VAULT_CHECKS",
     "Allocation",
     "BadLine",
     "CodeAlreadyInStock",
@@ -153,6 +155,7 @@ __all__ = [
     "load_lot_keys",
     "load_lots",
     "load_open_slices",
+    "lot_counts",
     "mark_exceptions",
     "merge_spans",
     "open_keyring",
@@ -168,6 +171,7 @@ __all__ = [
     "unblock_code",
     "undo_import",
     "unsold_cost",
+    "unsold_costs",
+    "unsold_spans",
     "withdraw_codes",
-    "withdraw_range",
 ]
