@@ -16,6 +16,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,8 +112,7 @@ class Journal:
             self._write(data)
         except OSError as error:
             self._keep(data, entries)
-            # No traceback: on a full disk this comes with every batch.
-            log.error("journal not written", error=error.strerror, orders=len(entries), missing=self.missing)  # noqa: TRY400
+            _complain("journal not written", error, orders=len(entries), missing=self.missing)
             return
         if self._flush == "second":
             self._dirty.set()
@@ -128,7 +128,7 @@ class Journal:
                 self._write(b"")
             self._sync()
         except OSError as error:
-            log.error("journal not written at the end", error=error.strerror, waiting=self._backlog_bytes)  # noqa: TRY400
+            _complain("journal not written at the end", error, bytes_waiting=self._backlog_bytes)
         with self._guard:
             if self._fd >= 0:
                 os.close(self._fd)
@@ -187,7 +187,7 @@ class Journal:
                 self._sync()
             except OSError as error:
                 self.failures += 1
-                log.error("journal not flushed", error=error.strerror)  # noqa: TRY400
+                _complain("journal not flushed", error)
             self._closing.wait(FLUSH_SECONDS)
 
     def _sync(self) -> None:
@@ -257,6 +257,12 @@ def _entry_of(line: bytes, reading: JournalReading) -> JournalEntry | None:
         else:
             reading.torn += 1
     return None
+
+
+def _complain(event: str, error: OSError, **facts: object) -> None:
+    """Log without a traceback (it comes with every batch), and without failing where the log itself is on the full disk."""
+    with suppress(OSError):
+        log.error(event, error=error.strerror, **facts)
 
 
 def _sync_folder(folder: Path) -> None:
