@@ -139,24 +139,6 @@ def undo_import(
     return lot
 
 
-def withdraw_range(tx: Tx, lot_id: str, first: int, count: int) -> int:
-    """Take a range of codes out of whichever slices hold them; returns how many were still there.
-
-    For a restored backup: what its journal says was sold since must not be sold again.
-    """
-    lot = store.load_lot(tx, lot_id, lock=True)
-    if lot.kind is LotKind.SHARED:
-        return 0
-    end, withdrawn = first + count, 0
-    for one in store.load_lot_slices(tx, lot_id, lock=True):
-        low, high = max(one.head, first), min(one.tail, end)
-        if low >= high:
-            continue
-        withdrawn += high - low
-        _cut_range(tx, lot, one, low, high)
-    return withdrawn
-
-
 # --- parts ----------------------------------------------------------------------------------------------------------------
 
 
@@ -192,17 +174,13 @@ def _check_unsold(tx: Tx, lot: Lot) -> None:
 
 
 def _cut_out(tx: Tx, lot: Lot, holder: SliceRow, seq: int) -> None:
-    _cut_range(tx, lot, holder, seq, seq + 1)
-
-
-def _cut_range(tx: Tx, lot: Lot, holder: SliceRow, low: int, high: int) -> None:
-    """Leave out low … high-1: the slice keeps what comes before, a new one takes what comes after."""
-    if low == holder.head:
-        store.set_range(tx, holder.id, high, holder.tail)
+    """Leave one code out: the slice keeps what comes before, a new one takes what comes after."""
+    if seq == holder.head:
+        store.set_range(tx, holder.id, seq + 1, holder.tail)
         return
-    store.set_range(tx, holder.id, holder.head, low)
-    if high < holder.tail:
-        _insert_slice(tx, lot, holder.expires_at, high, holder.tail, is_frozen=holder.is_frozen)
+    store.set_range(tx, holder.id, holder.head, seq)
+    if seq + 1 < holder.tail:
+        _insert_slice(tx, lot, holder.expires_at, seq + 1, holder.tail, is_frozen=holder.is_frozen)
 
 
 def _insert_slice(tx: Tx, lot: Lot, expires_at: int, head: int, tail: int, *, is_frozen: bool) -> None:
