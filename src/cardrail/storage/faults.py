@@ -54,4 +54,7 @@ def is_unique_violation(error: BaseException) -> bool:
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     if getattr(original, "sqlstate", None) == "23505":
         return True
-    return getattr(original, "sqlite_errorname", "") in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+    name = getattr(original, "sqlite_errorname", "") or ""
+    if name == "SQLITE_CONSTRAINT":  # pysqlite3 gives only the primary code; the words are SQLite's own, and fixed
+        return str(original).startswith("UNIQUE constraint failed")
+    return name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
