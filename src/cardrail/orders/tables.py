@@ -84,9 +84,9 @@ order_items = sa.Table(
         "uq_order_items_allocation",
         "lot_id",
         "first_seq",
-        unique=True,  # no two items begin at the same code
-        sqlite_where=sa.text("lot_id IS NOT NULL"),
-        postgresql_where=sa.text("lot_id IS NOT NULL"),
+        unique=True,  # no two items begin at the same code, unless it came back from an invalidated order
+        sqlite_where=sa.text("lot_id IS NOT NULL AND state <> 'INVALIDATED'"),
+        postgresql_where=sa.text("lot_id IS NOT NULL AND state <> 'INVALIDATED'"),
     ),
     sa.CheckConstraint("quantity > 0 AND 0 <= delivered AND delivered <= quantity", name="quantity"),
     **CLUSTERED,
@@ -97,9 +97,9 @@ allocations = sa.Table(
     metadata,
     sa.Column("lot_id", sa.Text, primary_key=True),
     sa.Column("first_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("order_id", sa.Text, primary_key=True),  # a code that came back is sold again
     number("code_count"),
     instant("expires_at"),
-    text("order_id"),
     number("line"),
     sa.Index(None, "order_id", "line"),
     sa.CheckConstraint("code_count > 0", name="code_count"),

@@ -18,7 +18,7 @@ from cardrail.ledger import LEDGER_CHECKS, order_sums, stock_sums
 from cardrail.orders.states import OrderState, outcome_of, state_of
 from cardrail.orders.tables import allocations, order_items, orders
 from cardrail.storage import AuditLog, Check, Tx, all_restores
-from cardrail.vault import VAULT_CHECKS, lot_counts, read_exceptions, unsold_costs, unsold_spans
+from cardrail.vault import VAULT_CHECKS, ExceptionKind, lot_counts, read_exceptions, unsold_costs, unsold_spans
 
 Fault = tuple[str, str, str]
 """Subject, what was expected, what was found."""
@@ -188,11 +188,11 @@ def _lot(tx: Tx, lot_id: str, spans: Iterator[_Span], count: int, *, may_have_ga
     for one in spans:
         if one.end > count:
             yield one.owner, f"codes below {count}, as {lot_id} has so many", f"codes {one.first} to {one.end - 1}"
+        if one.is_taken_back:
+            continue
         if one.first > covered and not may_have_gaps:
             yield from _gap(tx, lot_id, covered, one.first)
         covered = max(covered, one.end)
-        if one.is_taken_back:
-            continue
         if one.first < end:
             yield one.owner, f"codes of {lot_id} that nobody else has", f"code {one.first}, which {owner} has too"
         if one.end > end:
@@ -202,8 +202,9 @@ def _lot(tx: Tx, lot_id: str, spans: Iterator[_Span], count: int, *, may_have_ga
 
 
 def _gap(tx: Tx, lot_id: str, first: int, end: int) -> Iterator[Fault]:
-    """Codes that are neither sold nor for sale: each must have been blocked, or withdrawn for some other noted reason."""
-    explained = len(read_exceptions(tx, [(lot_id, first, end - first)]))
+    """Codes that are neither sold nor for sale: each was blocked, or revoked with its order."""
+    happened = read_exceptions(tx, [(lot_id, first, end - first)]).values()
+    explained = sum(any(one.kind != ExceptionKind.RETURNED for one in facts) for facts in happened)
     if explained < end - first:
         yield lot_id, f"an owner or a reason for each of its codes {first} to {end - 1}", f"{end - first - explained} without"
 

@@ -50,12 +50,12 @@ def upgrade() -> None:
         "allocations",
         sa.Column("lot_id", sa.Text(), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("code_count", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("line", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("code_count > 0", name=op.f("ck_allocations_code_count")),
-        sa.PrimaryKeyConstraint("lot_id", "first_seq", name=op.f("pk_allocations")),
+        sa.PrimaryKeyConstraint("lot_id", "first_seq", "order_id", name=op.f("pk_allocations")),
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("allocations", schema=None) as batch_op:
@@ -243,6 +243,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("retired_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_master_keys")),
+    )
+    op.create_table(
+        "nodes",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_nodes")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "orders",
@@ -503,8 +510,8 @@ def upgrade() -> None:
             "uq_order_items_allocation",
             ["lot_id", "first_seq"],
             unique=True,
-            sqlite_where=sa.text("lot_id IS NOT NULL"),
-            postgresql_where=sa.text("lot_id IS NOT NULL"),
+            sqlite_where=sa.text("lot_id IS NOT NULL AND state <> 'INVALIDATED'"),
+            postgresql_where=sa.text("lot_id IS NOT NULL AND state <> 'INVALIDATED'"),
         )
 
     op.create_table(
