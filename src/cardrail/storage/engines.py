@@ -72,7 +72,7 @@ def _sqlite_engine(url: sa.URL, *, for_dbos: bool, pool: int, turn: Turn | None)
             "synchronous=FULL",
             "busy_timeout=30000",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            f"cache_size={-65_536 if turn is None else -4_096}",
             f"wal_autocheckpoint={WAL_PAGES}",
         )
         for pragma in pragmas:

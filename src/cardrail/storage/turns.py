@@ -45,11 +45,13 @@ READS: Final = ("SELECT", "PRAGMA", "EXPLAIN", "BEGIN DEFERRED", "COMMIT", "ROLL
 def connection_in_turn(module: ModuleType, turn: Turn) -> type[Any]:
     """A connection class for this SQLite module that writes only in its turn. A thread has one write transaction at a time."""
 
+    cursor_in_turn = _cursor_in_turn(module)
+
     class InTurn(module.Connection):  # type: ignore[misc, name-defined]  # its base is known at run time only
         _has_turn = False
 
         def cursor(self, factory: Any = None) -> Any:
-            return super().cursor(factory or CursorInTurn)
+            return super().cursor(factory or cursor_in_turn)
 
         def commit(self) -> None:
             try:
@@ -85,6 +87,10 @@ def connection_in_turn(module: ModuleType, turn: Turn) -> type[Any]:
                 self._has_turn = False
                 turn.__exit__()
 
+    return InTurn
+
+
+def _cursor_in_turn(module: ModuleType) -> type[Any]:
     class CursorInTurn(module.Cursor):  # type: ignore[misc, name-defined]
         def execute(self, statement: str, *parameters: Any) -> Any:
             self.connection.take_turn(statement)
@@ -100,4 +106,4 @@ def connection_in_turn(module: ModuleType, turn: Turn) -> type[Any]:
             finally:
                 self.connection.pass_on()
 
-    return InTurn
+    return CursorInTurn
