@@ -39,25 +39,21 @@ def copy_database(source: Database, target: Database, progress: Progress | None 
         filled = tables_with_rows(writer)
         if filled:
             raise DatabaseNotEmpty(tables=", ".join(sorted(filled)))
-        for table in all_tables():
+        for table in all_tables(reader):
             copied[table.name] = _copy_table(reader, writer, table, progress or _silent)
     return copied
 
 
-def all_tables() -> list[sa.Table]:
-    """Every table of every package, those that others refer to first."""
+def all_tables(tx: Tx) -> list[sa.Table]:
+    """Every package's tables that this database has, those that others refer to first."""
     import_module("cardrail.storage.migrations.tables")  # gathers the packages' tables on the one metadata
-    return list(metadata.sorted_tables)
+    present = set(sa.inspect(tx).get_table_names())
+    return [table for table in metadata.sorted_tables if table.name in present]
 
 
 def tables_with_rows(tx: Tx) -> set[str]:
-    """The names of the tables that have a row. A table that is not there has none."""
-    present = set(sa.inspect(tx).get_table_names())
-    return {
-        table.name
-        for table in all_tables()
-        if table.name in present and tx.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-    }
+    """The names of the tables that have a row."""
+    return {table.name for table in all_tables(tx) if tx.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()}
 
 
 def clear_initialised(tx: Tx) -> None:
@@ -65,7 +61,7 @@ def clear_initialised(tx: Tx) -> None:
     filled = tables_with_rows(tx)
     if filled - MADE_BY_INIT:
         raise DatabaseNotEmpty(tables=", ".join(sorted(filled - MADE_BY_INIT)))
-    for table in reversed(all_tables()):
+    for table in reversed(all_tables(tx)):
         if table.name in filled:
             tx.execute(sa.delete(table))
 
