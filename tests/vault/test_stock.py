@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -82,7 +83,7 @@ class LotCost:
 @given(cost=st.integers(0, 10**12), count=st.integers(1, 500), cuts=st.lists(st.integers(0, 500), max_size=6))
 def test_the_cost_of_the_parts_is_the_cost_of_the_lot(cost: int, count: int, cuts: list[int]) -> None:
     bounds = sorted({0, count, *[one for one in cuts if one < count]})
-    parts = [cost_of(LotCost(cost, count), low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+    parts = [cost_of(LotCost(cost, count), low, high - low) for low, high in pairwise(bounds)]
     assert sum(parts) == cost
 
 
