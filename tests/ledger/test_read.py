@@ -45,7 +45,7 @@ def test_another_partner_and_another_mode_see_nothing(db: Database) -> None:
         assert get_transfer(tx, made, partner_id=PARTNER, mode=LIVE).id == made
         for stranger in ({"partner_id": "par_B"}, {"mode": Mode.TEST}):
             with pytest.raises(TransferNotFound):
-                get_transfer(tx, made, **stranger)  # type: ignore[arg-type]  # two of its keywords
+                get_transfer(tx, made, **stranger)
 
 
 def test_transfers_are_listed_newest_first_page_by_page(db: Database) -> None:

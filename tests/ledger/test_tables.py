@@ -138,7 +138,7 @@ def _remembering(desk: Desk, act: Act, before: list[object]) -> None:
     try:
         act(desk)
     finally:
-        del desk.do  # type: ignore[method-assign]
+        del desk.do
 
 
 def _rows(desk: Desk) -> object:

@@ -86,19 +86,17 @@ def transactions(
     if as_json:
         show_json({"items": [_plain(one) for one in page.items], "after": page.after})
         return
-    table = _table("time", "id", "purpose", "phase", "change", "amount", "currency", "balance after", "order", "reference")
+    table = _table("time", "id", "what", "change", "balance", "reference")
     for one in page.items:
+        held = f" ({_decimal(one.amount_minor, one.currency)})" if one.wallet_change_minor == 0 else ""
+        after = "" if one.wallet_after_minor is None else _decimal(one.wallet_after_minor, one.currency)
         table.add_row(
             f"{one.created_at:%Y-%m-%d %H:%M:%S}",
             one.id,
-            one.purpose.value,
-            one.phase.value,
-            _decimal(one.wallet_change_minor, one.currency),
-            _decimal(one.amount_minor, one.currency),
-            one.currency,
-            "" if one.wallet_after_minor is None else _decimal(one.wallet_after_minor, one.currency),
-            one.order_id or "",
-            escape(one.reference or ""),
+            f"{one.purpose.value}{held}",
+            f"{_decimal(one.wallet_change_minor, one.currency)} {one.currency}",
+            after,
+            escape(one.order_id or one.reference or ""),
         )
     out.print(table)
     if page.after:
@@ -217,7 +215,7 @@ def _decimal(minor: int, code: str) -> str:
 
 
 def _table(*names: str) -> Table:
-    return Table(*[Column(name, overflow="fold", no_wrap=name in {"id", "order"}) for name in names], box=None)
+    return Table(*[Column(name, overflow="fold", no_wrap=name in {"id", "change", "balance"}) for name in names], box=None)
 
 
 def _plain(one: Transfer) -> dict[str, Any]:
