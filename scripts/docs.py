@@ -1,17 +1,236 @@
 """Regenerate the reference pages that come from the code: `make docs`.
 
-A page belongs in PAGES when the code knows its content better than a writer: settings, commands, errors, events, the
-OpenAPI file. Each entry is a path under docs/ and a function that returns the whole text.
+A page belongs in PAGES when the code knows its content better than a writer: settings, commands, events. Each entry is a path under
+docs/ and a function that returns the whole text. `tests/tidy/test_docs.py` fails while a page is not what its function returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
+from typing import Any, Final
+
+import typer.main
+from pydantic_core import PydanticUndefined
+
+from cardrail.api.errors import STATUS
+from cardrail.cli import app
+from cardrail.config import Settings
+from cardrail.kernel import CardrailError, all_error_types
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-PAGES: dict[str, Callable[[], str]] = {}
+GENERATED: Final = "<!-- Written by `make docs` from {source}; edit that. -->"
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    """Every setting, its variable and its default."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "", PydanticUndefined) else f"`{_plain(field.default)}`"
+        rows.append(f"| `CARDRAIL_{name.upper()}` | {default} | {_cell(field.description or '')} |")
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            GENERATED.format(source="`src/cardrail/config.py`"),
+            "",
+            "A setting is an environment variable. `--data-dir` and `--database-url` before a command, and `--host` and `--port`",
+            "after `serve`, go before the environment. An unknown variable is not noticed; a value of the wrong form stops the command.",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            "How they play together is told in [Run it](../operating/run-it.md).",
+            "",
+        ]
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+CLI_INTRO: Final = """\
+Every command takes these two options **before** its name: `--data-dir FOLDER` and `--database-url URL`
+(or their variables, see [Settings](settings.md)). Results go to standard output, all else to standard error. `--json` prints the
+result as one JSON document. No command prints a code; a new API key is printed once, by the command that makes it.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | refused by a rule, or a check found something; the message says which |
+| 2 | the command line was not understood |
+| 3 | what was named does not exist |
+| 4 | the database or the master keys cannot be opened |
+"""
+
+
+def commands(group: Any = None, prefix: str = "cardrail") -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name, in the order of `--help`."""
+    group = typer.main.get_command(app) if group is None else group
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options."""
+    parts = ["# Commands", "", GENERATED.format(source="`src/cardrail/cli`"), "", CLI_INTRO]
+    for name, command in commands():
+        parts += [f"## {name}", "", _prose(command.help), "", "```", _usage(name, command), "```", ""]
+        rows = [f"| {_names(one)} | {_default(one)} | {_cell(_prose(one.help))} |" for one in command.params]
+        if rows:
+            parts += ["| | default | meaning |", "| --- | --- | --- |", *rows, ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _prose(text: str | None) -> str:
+    """A help text without rich's own marks."""
+    return re.sub(r"\[/?(bold|red|green|yellow)\]", "", " ".join((text or "").split()))
+
+
+def _usage(name: str, command: Any) -> str:
+    words = [name]
+    for one in command.params:
+        if one.param_type_name == "argument":
+            shown = _metavar(one) + ("…" if one.nargs != 1 or one.multiple else "")
+            words.append(shown if one.required else f"[{shown}]")
+        elif one.required:
+            words += [one.opts[0], _metavar(one)]
+    return " ".join([*words, "[OPTIONS]"] if any(one.param_type_name == "option" for one in command.params) else words)
+
+
+def _names(one: Any) -> str:
+    if one.param_type_name == "argument":
+        return f"`{_metavar(one)}`"
+    names = ", ".join([f"`{name}`" for name in [*one.opts, *one.secondary_opts]])
+    return names if one.is_flag else f"{names} {_metavar(one)}"
+
+
+def _metavar(one: Any) -> str:
+    return str(one.metavar or one.name.upper().rstrip("_"))
+
+
+def _default(one: Any) -> str:
+    if one.required:
+        return "required"
+    if one.default is None or one.default is False or callable(one.default):
+        return ""
+    return f"`{_plain(one.default)}`"
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+EVENTS: Final[dict[str, tuple[str, str]]] = {
+    "order.placed": ("order", "The order was accepted and waits: it is unpaid, or its money is held."),
+    "order.processing": (
+        "order",
+        "Codes are being obtained. An order wholly from stock never shows it: it is final when it is written.",
+    ),
+    "order.fulfilled": ("order", "Every unit was delivered and charged."),
+    "order.partially_fulfilled": ("order", "Some units were delivered and charged; the rest was not charged."),
+    "order.failed": ("order", "Nothing came, and nothing is charged."),
+    "order.needs_review": ("order", "Unfinished items wait for the operator's decision. Nothing is bought for them meanwhile."),
+    "order.cancelled": ("order", "The order was withdrawn before it started, or was not paid in time. Its money is free."),
+    "order.refunded": ("order", "Money was given back; the codes stay. `data`: `amount_minor`, `currency`."),
+    "order.invalidated": (
+        "order",
+        "The order was taken back, with its charge and its codes. `data`: `refunded_minor`, `currency`, `codes`.",
+    ),
+    "balance.credited": (
+        "wallet",
+        "The operator added money, or reversed a debit. `data`: what moved, and the balance after it.",
+    ),
+    "balance.debited": ("wallet", "The operator took money off, or reversed a credit. `data`: likewise."),
+    "balance.credit_limit_changed": (
+        "wallet",
+        "The wallet may now be overdrawn by another amount. `data`: the limit before and after.",
+    ),
+    "hold.overdue": ("hold", "Money has been held past its deadline. Told once; nothing is freed. The operator's own event."),
+    "product.updated": ("product", "A product, a face value of it, or its price changed. `data`: what."),
+    "product.retired": ("product", "A product, or a face value of it, can no longer be ordered. `data`: what."),
+}
+"""Event type → what it is about, and what has become true."""
+
+EVENTS_INTRO: Final = """\
+An event is a row that is written in the transaction that made it true, so there is no change without its event and no event without
+its change. It says what happened to what, and never holds a code, a PIN or a key. An order's history (`history` in
+`GET /v1/orders/{id}`, `cardrail order show`) is its events.
+
+| field | meaning |
+| --- | --- |
+| `id` | `evt_…`, made before the write |
+| `type` | one of those below |
+| `partner_id` | whose it is; none for the operator's own |
+| `mode` | `live` or `test` |
+| `subject_id`, `subject_seq` | what it is about, and 1, 2, 3 … within that: a history has no two steps at one place |
+| `from_state`, `to_state` | of an order |
+| `reason` | in words, where there is one |
+| `actor` | an API key's id, `cli`, or `system` |
+| `at` | when |
+| `data` | further facts, as a JSON object |
+"""
+
+
+def events_page() -> str:
+    """Every type of event."""
+    rows = [f"| `{name}` | {subject} | {_cell(meaning)} |" for name, (subject, meaning) in EVENTS.items()]
+    head = ["# Events", "", GENERATED.format(source="`EVENTS` in `scripts/docs.py`"), "", EVENTS_INTRO]
+    return "\n".join([*head, "| type | about | what has become true |", "| --- | --- | --- |", *rows, ""])
+
+
+# --- the operator's errors --------------------------------------------------------------------------------------------
+
+ERRORS_INTRO: Final = """\
+What the operator's own commands may refuse, beside [what a partner may meet](errors.md). A command prints the sentence with its facts
+on standard error. Where the code ends in `_not_found` it exits with 3, where the database or the keys cannot be opened with 4,
+else with 1 (see [Commands](cli.md)). A partner who meets one of these met a fault of ours and reads `internal_error`.
+"""
+
+
+def operator_errors_page() -> str:
+    """Every error that no partner may see."""
+    found = {one.code: one for one in reversed(all_error_types()) if is_ours(one) and one.code not in STATUS}
+    by_package: dict[str, list[type[CardrailError]]] = {}
+    for _, one in sorted(found.items()):
+        by_package.setdefault(one.__module__.split(".")[1], []).append(one)
+    parts = ["# Errors of the operator's commands", "", GENERATED.format(source="the error classes"), "", ERRORS_INTRO]
+    for package, errors in sorted(by_package.items()):
+        parts += [f"## {package}", "", "| code | meaning |", "| --- | --- |"]
+        parts += [f"| `{one.code}` | {_cell((one.__doc__ or '').strip())} |" for one in errors] + [""]
+    return "\n".join(parts)
+
+
+def is_ours(error: type[CardrailError]) -> bool:
+    """Whether it is the program's own, and no test's."""
+    return error.__module__.startswith("cardrail.")
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/settings.md": settings_page,
+    "reference/cli.md": cli_page,
+    "reference/events.md": events_page,
+    "reference/operator-errors.md": operator_errors_page,
+}
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     base_currency: str = Field(default="USD", description="Currency in which margin is reported.")
     invalidate_window_hours: int = Field(
-        default=24, ge=0, description="How long after its fulfilment an order may be invalidated."
+        default=24, ge=0, description="How long after it was placed an order may be invalidated."
     )
     invalidate_revealed: bool = Field(
         default=False, description="Whether orders whose codes were revealed may be invalidated, at our loss."
