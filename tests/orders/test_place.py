@@ -2,7 +2,7 @@
 
 import pytest
 
-from cardrail.catalog import FaceValueRequired, InvalidFaceValue
+from cardrail.catalog import FaceValueRequired, InvalidFaceValue, UnknownSku
 from cardrail.kernel import Mode, Money, Reference
 from cardrail.ledger import InsufficientFunds
 from cardrail.orders import (
@@ -13,7 +13,6 @@ from cardrail.orders import (
     PriceChanged,
     ReferenceUsed,
     TooManyUnits,
-    UnknownSku,
     WrongCurrency,
 )
 from tests.build import World, item, the_order, the_refusal, the_repeated

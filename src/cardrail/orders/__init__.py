@@ -16,7 +16,6 @@ from cardrail.orders.errors import (
     ReferenceUsed,
     RefundTooLarge,
     TooManyUnits,
-    UnknownSku,
     WrongCurrency,
 )
 from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
@@ -91,7 +90,6 @@ __all__ = [
     "Repeated",
     "Shop",
     "TooManyUnits",
-    "UnknownSku",
     "WrongCurrency",
     "advance",
     "all_checks",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cardrail.access import LimitsBook, OrderFigures
-from cardrail.catalog import CatalogSnapshot, Offer, Quote, QuoteMismatch, UnitPrice, line_total
+from cardrail.catalog import CatalogSnapshot, Offer, Quote, QuoteMismatch, UnitPrice, UnknownSku, line_total
 from cardrail.kernel import CardrailError, Currency, DenominationId, Mode, Money, OrderId, QuoteId, apply_bps
 from cardrail.ledger import AccountName, InsufficientFunds, Wallet, wallet
 from cardrail.orders.errors import (
@@ -23,7 +23,6 @@ from cardrail.orders.errors import (
     PriceChanged,
     ReferenceUsed,
     TooManyUnits,
-    UnknownSku,
     WrongCurrency,
 )
 from cardrail.orders.model import (

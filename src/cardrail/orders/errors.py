@@ -2,7 +2,7 @@
 
 OrderError
 ├── OrderNotFound
-├── InvalidOrder            UnknownSku, TooManyUnits, WrongCurrency
+├── InvalidOrder            TooManyUnits, WrongCurrency
 ├── OutOfStock, PriceChanged
 ├── IdempotencyConflict     ReferenceUsed
 ├── InvalidTransition       NotCancellable, NotPayable
@@ -32,12 +32,6 @@ class InvalidOrder(OrderError):
     """The order asks for something that cannot be sold."""
 
     code = "invalid_order"
-
-
-class UnknownSku(InvalidOrder):
-    """There is no such sku, or it is no longer sold."""
-
-    code = "unknown_sku"
 
 
 class TooManyUnits(InvalidOrder):

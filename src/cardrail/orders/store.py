@@ -165,16 +165,16 @@ def load_page(
     """A partner's orders, newest first, ``limit`` at most, older than the id ``before``."""
     query = _ORDER.where(orders.c.partner_id == partner_id, orders.c.mode == mode.value)
     conditions = (
-        (before, orders.c.id < before),
-        (state, orders.c.state == state),
-        (reference_hash, orders.c.reference_hash == reference_hash),
-        (customer_id, orders.c.customer_id == customer_id),
-        (since, orders.c.created_at >= since),
-        (until, orders.c.created_at < until),
+        (before, orders.c.id.__lt__),
+        (state, orders.c.state.__eq__),
+        (reference_hash, orders.c.reference_hash.__eq__),
+        (customer_id, orders.c.customer_id.__eq__),
+        (since, orders.c.created_at.__ge__),
+        (until, orders.c.created_at.__lt__),
     )
     for given, condition in conditions:
         if given is not None:
-            query = query.where(condition)
+            query = query.where(condition(given))
     return _with_items(tx, tx.execute(query.order_by(orders.c.id.desc()).limit(limit)).all())
 
 
