@@ -278,4 +278,11 @@ def test_each_change_is_in_the_audit_log(vault: Vault) -> None:
     undo(vault, vault.lot("B1\n"))
     with vault.db.read() as tx:
         actions = list(tx.exec_driver_sql("SELECT action FROM audit ORDER BY seq").scalars())
-    assert actions == ["codes.imported", "code.blocked", "code.unblocked", "code.revoked", "codes.imported", "codes.import_undone"]
+    assert actions == [
+        "codes.imported",
+        "code.blocked",
+        "code.unblocked",
+        "code.revoked",
+        "codes.imported",
+        "codes.import_undone",
+    ]

@@ -2,7 +2,7 @@
 
 VaultError
 ├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse,
-│                          NoNewMasterKey
+├── KeyInUse, NoNewMasterKey
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
 ├── LotNotFound            CodeNotFound
@@ -71,13 +71,13 @@ class WrongMasterKey(KeyProblem):
     code = "wrong_master_key"
 
 
-class KeyInUse(KeyProblem):
+class KeyInUse(VaultError):
     """The master key still wraps something, or is the current one. Rotate first."""
 
     code = "key_in_use"
 
 
-class NoNewMasterKey(KeyProblem):
+class NoNewMasterKey(VaultError):
     """The keys come from the environment, which gives no newer one. Add a key with a higher number there, then rotate."""
 
     code = "no_new_master_key"
