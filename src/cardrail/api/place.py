@@ -83,7 +83,7 @@ class PlaceEndpoint:
         loop, gate = asyncio.get_running_loop(), self._desk.gate
         for _ in range(TRIES_MAX):
             buyer = buyer_of(principal, scope[ORIGIN], wanted.currency)
-            outcome = await asyncio.shield(self._parts.lane.submit(command_of(wanted, buyer, key), loop))
+            outcome = await self._parts.lane.submit(command_of(wanted, buyer, key), loop)
             if isinstance(outcome, Placed):
                 return outcome.order, True
             if isinstance(outcome, Repeated):

@@ -47,13 +47,15 @@ def _digits(code: str) -> int:
     return currency(code).digits
 
 
+@lru_cache(maxsize=4_096)
 def money(minor: int, code: str) -> MoneyOut:
-    """An amount of minor units of a currency."""
+    """An amount of minor units of a currency; the same few prices occur in most answers."""
     return MoneyOut(format_minor(minor, _digits(code)), code)
 
 
+@lru_cache(maxsize=256)
 def moment(micros: int) -> str:
-    """RFC 3339 of microseconds since the epoch."""
+    """RFC 3339 of microseconds since the epoch; the orders of a batch share theirs."""
     return from_micros(micros).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
