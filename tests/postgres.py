@@ -89,11 +89,15 @@ class OwnServer(Postgres):
             raise
 
     def _start(self) -> None:
-        programs, data, identity = self._programs(), self._home / "data", self._identity()
+        self._folder, self._who = self._programs(), self._identity()
+        self._make_data()
+        self._launch()
+
+    def _make_data(self) -> None:
         initdb: list[str | Path] = [
-            programs / "initdb",
+            self._folder / "initdb",
             "-D",
-            data,
+            self._home / "data",
             "-U",
             "postgres",
             "-A",
@@ -103,18 +107,19 @@ class OwnServer(Postgres):
             "--no-locale",
             "-N",
         ]
-        done = subprocess.run(initdb, capture_output=True, text=True, check=False, **identity)
+        done = subprocess.run(initdb, capture_output=True, text=True, check=False, **self._who)
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
-        server: list[str | Path] = [programs / "postgres", "-D", data, "-k", self._home]
+    def _launch(self) -> None:
+        server: list[str | Path] = [self._folder / "postgres", "-D", self._home / "data", "-k", self._home]
         server += [f"-c{name}={value}" for name, value in SETTINGS.items()]
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "guard", *server],
             env={"DATA": str(self._home), "PATH": os.defpath},
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the tests; the server follows when they end
-            **identity,
+            **self._who,
         )
         super().__init__(f"postgresql://postgres@/postgres?host={self._home}")
         self._wait()

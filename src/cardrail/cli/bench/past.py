@@ -27,7 +27,7 @@ _ORDER: Final = (
 )
 _ITEM: Final = (
     *("order_id", "line", "sku", "denomination_id", "name", "state", "quantity", "delivered", "face_minor", "face_currency"),
-    *("unit_price_minor", "total_minor", "charged_minor", "lot_id", "first_seq", "count", "expires_at"),
+    *("unit_price_minor", "total_minor", "charged_minor", "lot_id", "first_seq", "code_count", "expires_at"),
 )
 
 

@@ -29,10 +29,10 @@ from cardrail.bootstrap import Cardrail, open_cardrail
 from cardrail.catalog import import_catalog
 from cardrail.cli.bench.load import Ask, Plan, Result, get, post, run_load
 from cardrail.cli.setup import prepare
-from cardrail.cli.stock_books import StockBooks
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, currency
 from cardrail.ledger import By, credit
+from cardrail.orders import stock_in
 from cardrail.storage import in_tx, metadata
 from cardrail.vault import ImportOptions, ImportTarget, PurchaseCost, import_codes
 
@@ -87,8 +87,8 @@ class Site:
         source = io.BytesIO(new_codes(count))
         start = time.perf_counter()
         options = ImportOptions(cost=PurchaseCost("USD", each_minor=COST_MINOR), actor="bench")
-        books = StockBooks.of(one)
-        import_codes(one.db, one.clock, one.keyring, one.audit, source, self._target(sku), options, on_open=books.opened)
+        on_open = stock_in(one.settings.node_name)
+        import_codes(one.db, one.clock, one.keyring, one.audit, source, self._target(sku), options, on_open=on_open)
         return time.perf_counter() - start
 
     def unsold(self, sku: str = SKU) -> int:
