@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cardrail.access import AccessTokens, KeyCache, RateLimiter
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
+from cardrail.jobs import Jobs
 from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
 from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_orders
 from cardrail.storage import AuditLog, Database, Journal, Lane
@@ -44,6 +45,8 @@ class Cardrail:
     rates: RateLimiter
     tokens: AccessTokens
     journal: Journal
+    jobs: Jobs
+    """Prepared or started by whoever serves."""
 
     def start(self) -> None:
         """Begin to serve orders, after the journal has what a process that died could not write."""
@@ -51,7 +54,8 @@ class Cardrail:
         self.lane.start()
 
     def close(self) -> None:
-        """Serve what is waiting, then let go of the database."""
+        """Finish the jobs at hand, serve what is waiting, then let go of the database."""
+        self.jobs.stop()
         self.lane.stop()
         self.journal.close()
         self.db.close()
@@ -118,6 +122,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         rates=RateLimiter(settings.rate_limit_storage),
         tokens=AccessTokens(token_key, clock, keys),
         journal=journal,
+        jobs=Jobs(db),
     )
 
 

@@ -21,7 +21,7 @@ ROOT = "cardrail"
 
 LAYERS: list[tuple[str, ...]] = [
     ("cli", "__main__"),  # the entry points, who alone know the assembly
-    ("bootstrap",),
+    ("bootstrap", "logs"),
     ("api", "console", "shop"),
     ("delivery", "settlement", "webhooks"),
     ("orders",),

@@ -11,6 +11,7 @@ import typer
 
 from cardrail.api import serve as serve_http
 from cardrail.bootstrap import Cardrail, opened
+from cardrail.chores import chores
 from cardrail.cli.context import EXIT_CLOSED, err, refusals, settings
 from cardrail.config import Settings
 from cardrail.kernel import rfc3339
@@ -45,22 +46,28 @@ def warn_if_frozen(cardrail: Cardrail) -> None:
             )
 
 
-def run(given: Settings, ready: Any = None) -> None:
-    """Serve until stopped. ``ready(base_url)`` is called once requests are accepted."""
+def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
+    """Serve until stopped, and do the background work too unless ``worker`` is false. ``ready(base_url)`` is called once requests are
+    accepted."""
     with only_server(given), refusals(), opened(given) as cardrail:
         warn_if_frozen(cardrail)
         cardrail.start()
+        if worker:
+            cardrail.jobs.start(chores(cardrail))
+        else:
+            cardrail.jobs.prepare()
         serve_http(cardrail, given.host, given.port, ready)
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    worker: Annotated[bool, typer.Option(help="Do the background work in this process too.")] = True,
 ) -> None:
     """Serve the API. The database must be at this release's schema and the master keys must be the right ones."""
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     given = Settings(**(settings().model_dump(exclude_unset=True) | changes))
-    run(given, lambda url: err.print(f"Serving on [bold]{url}[/bold]. Documentation: {url}/docs. Ctrl-C stops."))
+    run(given, lambda url: err.print(f"Serving on [bold]{url}[/bold]. Documentation: {url}/docs. Ctrl-C stops."), worker=worker)
 
 
 def add_to(app: typer.Typer) -> None:
