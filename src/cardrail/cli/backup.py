@@ -53,13 +53,13 @@ WITHOUT_JOURNAL = (
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="A new file, or a folder to make one in, named by the time.")],
+    target: Annotated[str, typer.Argument(help="A new file, or a folder to make one in (with a / at its end if it is new).")],
     as_json: AsJson = False,
 ) -> None:
     """Write a backup while the server runs: one file, checked, mode 0600, codes sealed. Nothing is overwritten."""
     with open_context() as cardrail:
         name = f"cardrail-{cardrail.clock.now():%Y%m%d-%H%M%S}.backup"
-        path = target / name if target.is_dir() else target
+        path = Path(target) / name if target.endswith("/") or Path(target).is_dir() else Path(target)
         with progress_bars() as progress:
             info = backup_database(cardrail.db, cardrail.clock, path, progress)
         details = {"file": path.name, "bytes": info.bytes, "taken_at": rfc3339(info.taken_at)}

@@ -8,6 +8,7 @@ A restored database does not know what was sold after the backup was taken. So t
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -25,7 +26,15 @@ from cardrail.kernel import Clock, from_micros, to_micros
 from cardrail.storage.copy import Progress, clear_initialised, copy_database
 from cardrail.storage.database import Database, Tx
 from cardrail.storage.engines import sqlite_module
-from cardrail.storage.errors import BackupDamaged, BackupExists, BackupMissing, BackupTooNew, BackupUnreadable, NotADatabase
+from cardrail.storage.errors import (
+    BackupDamaged,
+    BackupExists,
+    BackupMissing,
+    BackupTooNew,
+    BackupUnreadable,
+    BackupUnwritable,
+    NotADatabase,
+)
 from cardrail.storage.migrations import current_revision, known_revisions, migrate
 from cardrail.storage.restore_tables import restores
 
@@ -53,31 +62,42 @@ class BackupInfo:
 def backup_database(db: Database, clock: Clock, path: Path, progress: Progress | None = None) -> BackupInfo:
     """Write a backup of the database to a new file, mode 0600, checked before it gets its name. Nobody has to stop writing.
 
-    Raises BackupExists, BackupDamaged (the database itself does not pass the check), NotADatabase, SchemaMismatch.
+    Raises BackupExists, BackupUnwritable, BackupDamaged (the database itself does not pass the check), NotADatabase, SchemaMismatch.
     """
     if path.exists():
         raise BackupExists(path=str(path))
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     revision = current_revision(db)
     if revision is None:
         raise NotADatabase
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as folder:
-        part = Path(folder) / "part.db"
-        part.touch(mode=0o600)
-        taken_at = clock.now()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as folder:
+            taken_at = clock.now()
+            part = _write_part(db, Path(folder), progress, to_micros(taken_at), revision)
+            os.link(part, path)  # unlike a rename, it refuses a name that has been taken meanwhile
+        _sync(path.parent)
+    except FileExistsError as error:
+        raise BackupExists(path=str(path)) from error
+    except OSError as error:
+        raise BackupUnwritable(path=str(path), problem=error.strerror) from error
+    return BackupInfo(taken_at, db.backend, revision, path.stat().st_size)
+
+
+def _write_part(db: Database, folder: Path, progress: Progress | None, taken_at: int, revision: str) -> Path:
+    """The backup under a passing name, checked and flushed."""
+    part = folder / "part.db"
+    part.touch(mode=0o600)
+    try:
         if db.is_sqlite:
             _copy_file(Path(str(db.url.database)), part, progress)
         else:
             _copy_into_file(db, part, progress)
-        _write_info(part, to_micros(taken_at), db.backend, revision)
-        _check_integrity(part)
-        _sync(part)
-        try:
-            os.link(part, path)  # unlike a rename, it refuses a name that has been taken meanwhile
-        except FileExistsError as error:
-            raise BackupExists(path=str(path)) from error
-    _sync(path.parent)
-    return BackupInfo(taken_at, db.backend, revision, path.stat().st_size)
+        _write_info(part, taken_at, db.backend, revision)
+    except sqlite_module().OperationalError as error:  # a full disk, mostly
+        raise OSError(errno.EIO, str(error)) from error
+    _check_integrity(part)
+    _sync(part)
+    return part
 
 
 def _copy_file(source: Path, target: Path, progress: Progress | None) -> None:

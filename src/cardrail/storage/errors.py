@@ -6,6 +6,7 @@ StorageError
 │   └── SchemaMismatch
 ├── BackupError
 │   ├── BackupExists
+│   ├── BackupUnwritable
 │   ├── BackupMissing
 │   ├── BackupUnreadable
 │   ├── BackupDamaged
@@ -56,6 +57,12 @@ class BackupExists(BackupError):
     """There is a file of that name already; a backup never overwrites."""
 
     code = "backup_exists"
+
+
+class BackupUnwritable(BackupError):
+    """The backup file cannot be written there."""
+
+    code = "backup_unwritable"
 
 
 class BackupMissing(BackupError):
