@@ -63,12 +63,17 @@ def _place_once(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
             plan = _load_and_decide(tx, shop, requests)
             save(tx, shop.books, plan)
     except OutcomeUnknown:
+        _write_journal(shop, plan)  # it may stand, and be asked for again: a line too many costs a code, a line too few sells one twice
         if plan is None or not _was_committed(shop.db, plan):
             raise
-    assert plan is not None
-    if shop.journal is not None and plan.sales:
-        shop.journal.append(journal_entries(plan))
+        return plan.outcomes
+    _write_journal(shop, plan)
     return plan.outcomes
+
+
+def _write_journal(shop: Shop, plan: Plan | None) -> None:
+    if shop.journal is not None and plan is not None and plan.sales:
+        shop.journal.append(journal_entries(plan))
 
 
 def _was_committed(db: Database, plan: Plan) -> bool:
