@@ -1,7 +1,7 @@
 """What the vault refuses. No fact ever holds a code, a PIN or a piece of one.
 
 VaultError
-├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey, KeyInUse,
+├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey
 ├── KeyInUse, NoNewMasterKey
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
