@@ -1,7 +1,17 @@
 """The HTTP surface: the native API under /v1, its documentation, health and meters."""
 
 from cardrail.api.app import create_app, description
-from cardrail.api.errors import STATUS, is_operators, partner_errors
+from cardrail.api.errors import STATUS, UNKNOWN_CHARGE, is_operators, partner_errors
 from cardrail.api.server import Server, make_server, serve
 
-__all__ = ["STATUS", "Server", "create_app", "description", "is_operators", "make_server", "partner_errors", "serve"]
+__all__ = [
+    "STATUS",
+    "UNKNOWN_CHARGE",
+    "Server",
+    "create_app",
+    "description",
+    "is_operators",
+    "make_server",
+    "partner_errors",
+    "serve",
+]

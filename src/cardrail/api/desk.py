@@ -88,7 +88,7 @@ class Desk:
         """
         headers, limit = request.scope["headers"], self.parts.settings.body_bytes_max
         if is_optional and not _announces_body(headers):
-            return msgspec.convert({}, wire_type)
+            return decode_body(decoder_for(wire_type), b"{}")
         check_content_type(headers, limit)
         return decode_body(decoder_for(wire_type), await read_body(request.receive, limit))
 

@@ -209,7 +209,8 @@ RETRY_SECONDS: Final = {"unavailable": 2, "outcome_unknown": 2, "queue_full": 1,
 
 SAFE_FACTS: Final = frozenset(
     {
-        "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected", "expired",
+        "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected",
+        "expired",
         "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "product",
         "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted", "window",
     }
@@ -265,5 +266,6 @@ def problem_response(error: BaseException, request_id: str) -> tuple[int, list[t
 
 def partner_errors() -> list[type[CardrailError]]:
     """One class for each code that can reach a partner, in the order of the table: what the documentation lists."""
-    by_code = {one.code: one for one in reversed(all_error_types()) if one.__module__.startswith("cardrail.")}
+    by_code: dict[str, type[CardrailError]] = {CardrailError.code: CardrailError}
+    by_code |= {one.code: one for one in reversed(all_error_types()) if one.__module__.startswith("cardrail.")}
     return [by_code[code] for code in STATUS if code in by_code]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -25,6 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON_TYPE: Final = re.compile(rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?", re.IGNORECASE)
 _WHERE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _QUERY_FIELDS_MAX: Final = 50
 
 
@@ -129,11 +130,21 @@ def decode_query(wire_type: type[T], query_string: bytes) -> T:
     given = dict(pairs)
     if len(given) < len(pairs):
         raise InvalidQuery(detail="A parameter is given twice.")
+    numbers = _numbers_of(cast("type[Any]", wire_type))
+    values = {name: int(text) if name in numbers and _DIGITS.fullmatch(text) else text for name, text in given.items()}
     try:
-        return msgspec.convert(given, wire_type, strict=False)
+        return msgspec.convert(values, wire_type)
     except msgspec.ValidationError as error:
         detail, pointer = _explain(str(error))
         raise InvalidQuery(detail=detail, parameter=pointer.lstrip("/")) from None
+
+
+@lru_cache(maxsize=64)
+def _numbers_of(wire_type: type[Any]) -> frozenset[str]:
+    """The members that are integers: a query knows only texts, and "null" or "1.0" is none of ours."""
+    fields = msgspec.inspect.type_info(wire_type).fields  # type: ignore[attr-defined]  # a Struct's
+    plain = [(one.encode_name, getattr(one.type, "type", one.type)) for one in fields]  # a description wraps the type
+    return frozenset([name for name, kind in plain if isinstance(kind, msgspec.inspect.IntType)])
 
 
 def _explain(message: str) -> tuple[str, str]:

@@ -144,7 +144,7 @@ def describe_api(routes: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
 
 
 def _types_of(operation: Operation) -> list[Any]:
-    return [one for one in (operation.answer, operation.body, operation.query) if one is not None and not isinstance(one, str)]
+    return [one for one in (operation.answer, operation.body) if one is not None and not isinstance(one, str)]
 
 
 def _operation(path: str, method: str, status: int, operation: Operation, by_type: dict[Any, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from litestar import MediaType, Response, get
+from litestar.params import FromPath
 
 from cardrail.api.desk import HttpRequest, answer, describe, desk_of, json_answer
 from cardrail.api.errors import STATUS, UNKNOWN_CHARGE, RouteNotFound, partner_errors
@@ -119,7 +120,7 @@ def _errors() -> str:
 
 
 @get("/docs/static/{name:str}")
-async def show_asset(name: str) -> Response[bytes]:
+async def show_asset(name: FromPath[str]) -> Response[bytes]:
     """A file of the documentation page."""
     found = _assets().get(name)
     if found is None:

@@ -11,6 +11,7 @@ import uvicorn
 
 from cardrail.api.app import create_app
 from cardrail.api.parts import Installation
+from cardrail.api.wire_writes import OneWriteProtocol
 
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections: the default of 700 runs them in the middle of every few orders."""
@@ -28,13 +29,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
-            # What exists now lives as long as the process: later collections need not look at it.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(GC_THRESHOLD, 20, 20)
-            if self._ready is not None:
-                self._ready(self.url)
+        if self.started and self._ready is not None:
+            self._ready(self.url)
 
     @property
     def url(self) -> str:
@@ -50,7 +46,7 @@ def make_server(cardrail: Installation, host: str, port: int, ready: Callable[[s
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -66,4 +62,13 @@ def make_server(cardrail: Installation, host: str, port: int, ready: Callable[[s
 
 def serve(cardrail: Installation, host: str, port: int, ready: Callable[[str], Any] | None = None) -> None:
     """Serve until a signal says to stop; ``ready(base_url)`` is called once requests are accepted. The lane is the caller's to start."""
-    make_server(cardrail, host, port, ready).run()
+
+    def tuned_and_ready(url: str) -> None:
+        # What exists now lives as long as the process: later collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 20)
+        if ready is not None:
+            ready(url)
+
+    make_server(cardrail, host, port, tuned_and_ready).run()

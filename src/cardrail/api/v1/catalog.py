@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
+from litestar.params import FromPath
 
 from cardrail import __version__
 from cardrail.api.desk import (
@@ -192,7 +193,7 @@ async def show_catalog(request: HttpRequest) -> Response[bytes]:
         description="By its id or its code. What was sold once can be seen for ever: a retired product has `retired_at`.",
     ),
 )
-async def show_product(request: HttpRequest, product: str) -> Response[bytes]:
+async def show_product(request: HttpRequest, product: FromPath[str]) -> Response[bytes]:
     """One product."""
     query_of(request, _Nothing)
 
@@ -222,7 +223,7 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
         description="A moment's view: only an order takes from the stock. Test keys always find stock, because test codes are made.",
     ),
 )
-async def show_stock(request: HttpRequest, sku: str) -> Response[bytes]:
+async def show_stock(request: HttpRequest, sku: FromPath[str]) -> Response[bytes]:
     """How many units could be delivered now."""
     query = query_of(request, StockQuery)
     desk, mode = desk_of(request), principal_of(request).mode
@@ -260,7 +261,7 @@ async def show_stock(request: HttpRequest, sku: str) -> Response[bytes]:
         description="Today's price in the currency of your wallet. `POST /v1/quotes` makes it hold for 15 minutes.",
     ),
 )
-async def show_price(request: HttpRequest, sku: str) -> Response[bytes]:
+async def show_price(request: HttpRequest, sku: FromPath[str]) -> Response[bytes]:
     """What a line of this sku costs, and what that is made of."""
     query = query_of(request, PriceQuery)
     desk, principal = desk_of(request), principal_of(request)

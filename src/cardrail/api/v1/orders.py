@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from cardrail.access import Principal
 from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, query_of
@@ -95,7 +96,7 @@ def _scope(name: str, buyer: Buyer, query: Any) -> str:
         description="With its history, without its codes.",
     ),
 )
-async def show_order(request: HttpRequest, order_id: str) -> Response[bytes]:
+async def show_order(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """One order of the partner, and how it came to stand as it does."""
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
 
@@ -118,7 +119,7 @@ async def show_order(request: HttpRequest, order_id: str) -> Response[bytes]:
         description="Each call is noted in the operator's audit log. An invalidated order gives none.",
     ),
 )
-async def reveal_codes(request: HttpRequest, order_id: str) -> Response[bytes]:
+async def reveal_codes(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """The order's codes, in the clear."""
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
     parts = desk.parts
@@ -147,7 +148,7 @@ def opened_codes(desk: Desk, order: Order) -> list[Codes | None]:
         description="Only what has not started can be cancelled: an unpaid or waiting order. Its money is free again.",
     ),
 )
-async def cancel(request: HttpRequest, order_id: str) -> Response[bytes]:
+async def cancel(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Withdraw an order."""
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
     order = await desk.write(lambda: cancel_order(desk.parts.db, desk.parts.clock, buyer, wanted))
@@ -170,7 +171,7 @@ async def cancel(request: HttpRequest, order_id: str) -> Response[bytes]:
         "The charge is returned.",
     ),
 )
-async def invalidate(request: HttpRequest, order_id: str) -> Response[bytes]:
+async def invalidate(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Return an order's charge and take its codes back."""
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
     asked = await desk.body(request, InvalidateIn, is_optional=True)
@@ -197,7 +198,7 @@ async def invalidate(request: HttpRequest, order_id: str) -> Response[bytes]:
         description="At the price that was fixed when it was placed, for all of it or nothing. Paying twice is harmless.",
     ),
 )
-async def pay(request: HttpRequest, order_id: str) -> Response[bytes]:
+async def pay(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Pay an order that was placed with `payment: later`."""
     desk, wanted = desk_of(request), _order_id(order_id)
     buyer = buyer_in(request)

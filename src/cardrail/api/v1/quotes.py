@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, money_in
 from cardrail.api.render import quote_out
@@ -77,7 +78,7 @@ def _line(snapshot: CatalogSnapshot, number: int, item: QuoteItemIn) -> QuoteReq
     "/v1/quotes/{quote_id:str}",
     opt=describe("See a quote", QuoteOut, tag="Quotes", scope="catalog:read", errors=("quote_not_found",)),
 )
-async def show_quote(request: HttpRequest, quote_id: str) -> Response[bytes]:
+async def show_quote(request: HttpRequest, quote_id: FromPath[str]) -> Response[bytes]:
     """One quote of the partner."""
     desk, buyer = desk_of(request), buyer_in(request)
     if not is_id("quo", quote_id):

@@ -1,0 +1,77 @@
+"""What is logged, and what never is."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from cardrail.kernel import PlainCode, Secret
+from cardrail.logs import configure_logs
+from tests.api.build import Served
+
+PLAIN = "PLAIN-CODE-8412"
+
+
+@pytest.fixture(params=["json", "console"])
+def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What the configured log has written."""
+    handlers = logging.getLogger().handlers[:]
+    level = logging.getLogger().level
+    stream = io.StringIO()
+    configure_logs(request.param, stream=stream)
+    yield stream
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+def test_a_secret_is_masked_by_type_by_key_and_by_look(lines: io.StringIO) -> None:
+    token = "cr_live_" + "A" * 40
+    structlog.get_logger("test").info(
+        "event", one=Secret(PLAIN), two={"deep": [PlainCode(PLAIN)]}, pin=PLAIN, three=f"Bearer {token}", four=PLAIN.encode()
+    )
+    logging.getLogger("library").warning("a foreign line with %s", token)
+    text = lines.getvalue()
+    assert text.count("\n") == 2
+    assert PLAIN not in text
+    assert token not in text
+    assert text.count("***") >= 6
+
+
+def test_a_traceback_shows_where_and_no_values(lines: io.StringIO) -> None:
+    def fails(code: str) -> None:
+        raise ValueError(f"this quotes {code}")
+
+    try:
+        fails(PLAIN)
+    except ValueError as error:
+        structlog.get_logger("test").error("failed", exc_info=error)
+    assert "test_logs.py" in lines.getvalue()
+    assert "ValueError" in lines.getvalue()
+    assert PLAIN not in lines.getvalue()
+
+
+def test_codes_keys_and_bodies_of_real_requests_are_in_no_log(lines: io.StringIO, server: Served) -> None:
+    placed = server.order("TEA", 3)
+    revealed = server.live.get(f"/v1/orders/{placed['id']}/codes").json()
+    server.client("cr_live_nonsense").get("/v1/me", headers={"X-Request-Id": "mine-77"})
+    text = lines.getvalue()
+    assert "mine-77" in text  # the control: requests are logged
+    for secret in (server.key, "cr_live_nonsense", *[one["code"] for one in revealed["items"][0]["codes"]]):
+        assert secret not in text
+
+
+def test_a_line_carries_the_ids_of_its_request_and_partner(server: Served, lines: io.StringIO) -> None:
+    structlog.contextvars.bind_contextvars(request_id="req_1", partner_id="par_1")
+    structlog.get_logger("test").info("event")
+    structlog.contextvars.clear_contextvars()
+    text = lines.getvalue()
+    if text.startswith("{"):
+        assert json.loads(text) | {"request_id": "req_1", "partner_id": "par_1"} == json.loads(text)
+    assert "req_1" in text
+    assert "par_1" in text
