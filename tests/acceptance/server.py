@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -162,9 +164,8 @@ class Place:
         self.home = home
         self.url = database_url
         self.log = home / "server.log"
-        given: dict[str, Any] = {"data_dir": home, "database_url": database_url}
-        nothing_else = dict.fromkeys(("key_file", "master_keys", "node"))  # whatever the environment says
-        self.settings = Settings(**given, **nothing_else)
+        given: dict[str, Any] = dict.fromkeys(("key_file", "master_keys", "node"))  # whatever the environment says
+        self.settings = Settings(**given | {"data_dir": home, "database_url": database_url})
 
     @property
     def environment(self) -> dict[str, str]:
