@@ -23,7 +23,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cardrail.kernel import Clock, from_micros, to_micros
-from cardrail.storage.copy import Progress, clear_initialised, copy_database
+from cardrail.storage.copy import Progress, clear_initialised, copy_database, require_expendable
 from cardrail.storage.database import Database, Tx
 from cardrail.storage.engines import sqlite_module
 from cardrail.storage.errors import (
@@ -229,14 +229,14 @@ def finish_restore(work: Database, target: Database, progress: Progress | None =
 
 
 def make_restorable(target: Database) -> None:
-    """Bring an empty target to this release's schema. Raises DatabaseNotEmpty if it holds anything that would be lost."""
+    """Bring an empty target to this release's schema, and take nothing out. Raises DatabaseNotEmpty if anything would be lost."""
     place = Path(str(target.url.database))
     if target.is_sqlite and not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         place.touch(mode=0o600)
     migrate(target)
-    with target.transaction() as tx:
-        clear_initialised(tx)
+    with target.read() as tx:
+        require_expendable(tx)
 
 
 def open_restores(tx: Tx) -> list[Restore]:

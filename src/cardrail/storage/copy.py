@@ -56,11 +56,17 @@ def tables_with_rows(tx: Tx) -> set[str]:
     return {table.name for table in all_tables(tx) if tx.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()}
 
 
-def clear_initialised(tx: Tx) -> None:
-    """Take out what `cardrail init` wrote, so that a copy can come in. Raises DatabaseNotEmpty if there is anything else."""
+def require_expendable(tx: Tx) -> set[str]:
+    """The tables with a row, which must be what `cardrail init` wrote at most. Raises DatabaseNotEmpty."""
     filled = tables_with_rows(tx)
     if filled - MADE_BY_INIT:
         raise DatabaseNotEmpty(tables=", ".join(sorted(filled - MADE_BY_INIT)))
+    return filled
+
+
+def clear_initialised(tx: Tx) -> None:
+    """Take out what `cardrail init` wrote, so that a copy can come in. Raises DatabaseNotEmpty if there is anything else."""
+    filled = require_expendable(tx)
     for table in reversed(all_tables(tx)):
         if table.name in filled:
             tx.execute(sa.delete(table))
