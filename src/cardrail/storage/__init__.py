@@ -25,7 +25,7 @@ from cardrail.storage.backup import (
     open_restores,
     prepare_restore,
 )
-from cardrail.storage.bulk import Bulk, bulk_insert, driver_executemany, driver_select
+from cardrail.storage.bulk import Bulk, bulk_insert, driver_errors, driver_executemany, driver_select
 from cardrail.storage.checks import Check, Finding
 from cardrail.storage.copy import Progress, copy_database
 from cardrail.storage.database import Database, FairLock, Tx, in_tx, retrying
@@ -104,6 +104,7 @@ __all__ = [
     "bump_version",
     "close_restores",
     "copy_database",
+    "driver_errors",
     "driver_executemany",
     "driver_select",
     "events",

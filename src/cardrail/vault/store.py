@@ -17,8 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from cardrail.kernel import Mode, share
-from cardrail.storage import Bulk, Tx, bulk_insert, driver_select
-from cardrail.storage.bulk import driver_errors
+from cardrail.storage import Bulk, Tx, bulk_insert, driver_errors, driver_select
 from cardrail.vault.errors import CodeMissing, CodeNotFound, LotNotFound, StockMoved
 from cardrail.vault.model import Allocation, LotKey, LotKind, LotState, OpenSlice
 from cardrail.vault.tables import code_exceptions, codes, lots, master_keys, service_keys, slices
