@@ -21,6 +21,7 @@ ROOT = "cardrail"
 
 LAYERS: list[tuple[str, ...]] = [
     ("cli", "__main__"),  # the entry points, who alone know the assembly
+    ("chores",),  # which use cases run by themselves, and when
     ("bootstrap", "logs"),
     ("api", "console", "shop"),
     ("delivery", "settlement", "webhooks"),
@@ -51,7 +52,7 @@ MIGRATION_ENV = "cardrail.storage.migrations.env"
 
 LAZY: dict[str, tuple[str, ...]] = {
     # A module (with what is below it) -> what its functions may import.
-    "cardrail.jobs": ("dbos",),  # 1.5 s of start-up that most commands can do without
+    "cardrail.jobs": ("dbos", "cardrail.jobs.worker"),  # 1.5 s of start-up that most commands can do without
     "cardrail.cli": ("cardrail.bootstrap", "cardrail.jobs", "cardrail.storage.migrations", "cardrail.cli", "dbos", "uvicorn"),
     "cardrail.storage.engines": ("pysqlite3",),  # there is no wheel of it for every machine
     # Extras: installed only where their adapter is used.
