@@ -43,6 +43,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
         state=State({"desk": desk, "pages": Pages(), "description": description()}),
+        on_startup=[gate.refresh],  # the catalog is in memory before the first request is accepted
         on_shutdown=[threads.shutdown],
         debug=False,
     )

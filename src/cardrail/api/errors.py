@@ -209,10 +209,10 @@ RETRY_SECONDS: Final = {"unavailable": 2, "outcome_unknown": 2, "queue_full": 1,
 
 SAFE_FACTS: Final = frozenset(
     {
-        "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected",
-        "expired",
+        "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected", "expired",
         "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "product",
-        "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted", "window",
+        "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted",
+        "window",
     }
 )  # fmt: skip
 """Facts that an answer may carry; what else an error knows stays in the log."""

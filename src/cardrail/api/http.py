@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from functools import cache
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -96,10 +96,15 @@ def check_content_type(headers: Iterable[tuple[bytes, bytes]], limit: int) -> No
         raise UnsupportedMediaType(given=(content_type or b"").decode("latin-1")[:64])
 
 
-@lru_cache(maxsize=64)
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+
+
 def decoder_for(wire_type: type[T]) -> msgspec.json.Decoder[T]:
     """The one strict decoder of a wire type."""
-    return msgspec.json.Decoder(wire_type, strict=True)
+    found = _decoders.get(wire_type)
+    if found is None:
+        found = _decoders[wire_type] = msgspec.json.Decoder(wire_type, strict=True)
+    return found
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -130,7 +135,8 @@ def decode_query(wire_type: type[T], query_string: bytes) -> T:
     given = dict(pairs)
     if len(given) < len(pairs):
         raise InvalidQuery(detail="A parameter is given twice.")
-    numbers = _numbers_of(cast("type[Any]", wire_type))
+    kind: Any = wire_type
+    numbers = _numbers_of(kind)
     values = {name: int(text) if name in numbers and _DIGITS.fullmatch(text) else text for name, text in given.items()}
     try:
         return msgspec.convert(values, wire_type)
@@ -139,7 +145,7 @@ def decode_query(wire_type: type[T], query_string: bytes) -> T:
         raise InvalidQuery(detail=detail, parameter=pointer.lstrip("/")) from None
 
 
-@lru_cache(maxsize=64)
+@cache
 def _numbers_of(wire_type: type[Any]) -> frozenset[str]:
     """The members that are integers: a query knows only texts, and "null" or "1.0" is none of ours."""
     fields = msgspec.inspect.type_info(wire_type).fields  # type: ignore[attr-defined]  # a Struct's

@@ -59,21 +59,22 @@ class Pages:
                 self._kept.clear()
             return self._since
 
-    def get(self, snapshot: CatalogSnapshot, key: bytes, make: Callable[[], bytes]) -> bytes:
-        """The encoded answer for a key, made if it is not there."""
+    def get(self, snapshot: CatalogSnapshot, key: bytes) -> bytes | None:
+        """The encoded answer for a key, if it is there."""
         with self._guard:
             found = self._kept.get(key) if snapshot is self._snapshot else None
             if found is not None:
                 self._kept.move_to_end(key)
-                return found
-        made = make()
+            return found
+
+    def keep(self, snapshot: CatalogSnapshot, key: bytes, made: bytes) -> None:
+        """Keep an answer, unless its snapshot is no longer the newest."""
         with self._guard:
             if snapshot is self._snapshot and key not in self._kept:
                 self._kept[key] = made
                 self._bytes += len(made)
                 while len(self._kept) > PAGES_KEPT_MAX or self._bytes > PAGE_BYTES_KEPT_MAX:
                     self._bytes -= len(self._kept.popitem(last=False)[1])
-        return made
 
 
 def _pages_of(request: HttpRequest) -> Pages:
@@ -87,7 +88,7 @@ async def _shown(request: HttpRequest, name: str, query: Any, make: Callable[[De
     ETag: version, day and question. Last-Modified only once a second of its own tells this snapshot from the one before.
     """
     desk, pages = desk_of(request), _pages_of(request)
-    snapshot = await desk.read(desk.parts.catalog.current)
+    snapshot = desk.parts.catalog.current()
     now = desk.parts.clock.now()
     since = pages.since(snapshot, now)
     asked = encode([__version__, snapshot.version, snapshot.day.isoformat(), name, query])
@@ -100,7 +101,10 @@ async def _shown(request: HttpRequest, name: str, query: Any, make: Callable[[De
         headers["last-modified"] = format_datetime(since.replace(microsecond=0), usegmt=True)
     if _is_known(request, headers):
         return Response(b"", status_code=304, headers=headers, media_type="application/json")
-    body = pages.get(snapshot, asked, lambda: encode(make(desk, snapshot)))
+    body = pages.get(snapshot, asked)
+    if body is None:  # some milliseconds of work: on a thread, so that orders need not wait for it
+        body = await desk.on_thread(lambda: encode(make(desk, snapshot)))
+        pages.keep(snapshot, asked, body)
     return json_answer(body, headers=headers)
 
 
@@ -227,7 +231,7 @@ async def show_stock(request: HttpRequest, sku: FromPath[str]) -> Response[bytes
     """How many units could be delivered now."""
     query = query_of(request, StockQuery)
     desk, mode = desk_of(request), principal_of(request).mode
-    offer, face_minor = await _offer_and_face(desk, sku, query.face_value)
+    offer, face_minor = _offer_and_face(desk, sku, query.face_value)
     count = STOCK_SHOWN_MAX
     if mode is Mode.LIVE:
         now = to_micros(desk.parts.clock.now())
@@ -266,16 +270,16 @@ async def show_price(request: HttpRequest, sku: FromPath[str]) -> Response[bytes
     query = query_of(request, PriceQuery)
     desk, principal = desk_of(request), principal_of(request)
     wallet = currency(query.currency).code if query.currency else principal.currency
-    offer, face_minor = await _offer_and_face(desk, sku, query.face_value)
+    offer, face_minor = _offer_and_face(desk, sku, query.face_value)
     price = desk.parts.catalog.current().unit_price(
         offer, face_minor, partner_id=principal.partner_id, price_list_id=principal.price_list_id, currency=wallet
     )
     return answer(price_out(offer.sku, query.quantity, face_minor, offer.currency, price))
 
 
-async def _offer_and_face(desk: Desk, sku: str, face_value: str | None) -> tuple[Offer, int]:
+def _offer_and_face(desk: Desk, sku: str, face_value: str | None) -> tuple[Offer, int]:
     """Raises UnknownSku, FaceValueRequired, InvalidFaceValue, InvalidAmount."""
-    snapshot = await desk.read(desk.parts.catalog.current)
+    snapshot = desk.parts.catalog.current()
     offer = snapshot.offer(sku)
     if offer is None or not offer.is_sellable:
         raise UnknownSku(sku=sku[:128])

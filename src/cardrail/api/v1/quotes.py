@@ -43,7 +43,7 @@ async def create_quote(request: HttpRequest) -> Response[bytes]:
     desk = desk_of(request)
     asked = await desk.body(request, QuoteIn)
     buyer = buyer_in(request, asked.currency)
-    snapshot = await desk.read(desk.parts.catalog.current)
+    snapshot = desk.parts.catalog.current()
     lines = [_line(snapshot, number, one) for number, one in enumerate(asked.items)]
     quote = await desk.write(
         lambda: make_quote(
