@@ -26,11 +26,11 @@ from cardrail.orders import (
     Refused,
     Repeated,
     Shop,
+    StockBooks,
     open_codes,
     place_order_command,
     place_orders,
     reveal_order,
-    stock_in,
 )
 from cardrail.storage import AuditLog, Database
 from cardrail.vault import (
@@ -45,11 +45,16 @@ from cardrail.vault import (
     stock_counts,
 )
 
-SHEET = b"""product_code,name,brand,category,kind,country,currency,denomination_type,face_values,min_face_value,max_face_value,discount_percent
+HEADER = b"product_code,name,brand,category,kind,country,currency,"
+HEADER += b"denomination_type,face_values,min_face_value,max_face_value,discount_percent\n"
+SHEET = (
+    HEADER
+    + b"""\
 TEA,Tea voucher,Tea house,Food,code,IN,INR,fixed,100,,,5
 SHOES,Shoe voucher,Shoe shop,Fashion,code,IN,INR,range,,100,1000,3.5
 BOOKS,Book voucher,Book shop,Books,code,IN,INR,fixed,33.33,,,3.5
 """
+)
 
 NODE = "main"
 POLICY = InvalidationPolicy(window=timedelta(hours=24), allow_revealed=False)
@@ -111,7 +116,7 @@ class World:
             io.BytesIO("\n".join(texts).encode()),
             ImportTarget(offer.brand_id, offer.denomination_id, face_minor),
             ImportOptions(mode=mode, cost=paid, **options),
-            on_open=stock_in(NODE),
+            on_open=StockBooks(self.clock, NODE).opened,
         )
         return texts
 

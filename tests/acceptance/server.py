@@ -32,7 +32,7 @@ from cardrail.cli.setup import prepare
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, currency
 from cardrail.ledger import By, credit
-from cardrail.orders import stock_in
+from cardrail.orders import StockBooks
 from cardrail.storage import in_tx, metadata
 from cardrail.vault import ImportOptions, ImportTarget, PurchaseCost, import_codes
 
@@ -205,7 +205,14 @@ class Place:
             target = ImportTarget(*self._one(one, self._target()))
             options = ImportOptions(cost=PurchaseCost("USD", each_minor=COST_MINOR), actor="test")
             import_codes(
-                one.db, one.clock, one.keyring, one.audit, source, target, options, on_open=stock_in(one.settings.node_name)
+                one.db,
+                one.clock,
+                one.keyring,
+                one.audit,
+                source,
+                target,
+                options,
+                on_open=StockBooks(one.clock, one.settings.node_name).opened,
             )
         return texts
 

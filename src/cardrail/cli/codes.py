@@ -18,9 +18,8 @@ from rich.table import Table
 from cardrail.bootstrap import Cardrail
 from cardrail.catalog import Offer, UnknownSku
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
-from cardrail.cli.stock_books import StockBooks
 from cardrail.kernel import Mode, Money, currency, format_minor, from_micros, parse_minor, rfc3339, to_micros
-from cardrail.orders import stock_in
+from cardrail.orders import StockBooks
 from cardrail.vault import (
     NEVER,
     CodeException,
@@ -99,7 +98,7 @@ def import_(
             progress=progress,
         )
         target = ImportTarget(offer.brand_id, offer.denomination_id, _face(ctx, offer, face))
-        on_open = stock_in(ctx.settings.node_name)
+        on_open = _books(ctx).opened
         try:
             report = import_codes(ctx.db, ctx.clock, ctx.keyring, ctx.audit, source, target, options, on_open=on_open)
         except InvalidImport as error:
@@ -177,7 +176,7 @@ def stock(
 def undo(lot: LotArgument, as_json: AsJson = False) -> None:
     """Take back a whole import of which nothing was sold; its codes can then be imported again."""
     with open_context() as ctx:
-        undone = undo_import(ctx.db, ctx.clock, ctx.audit, lot, actor=ACTOR, on_undo=StockBooks.of(ctx).undone)
+        undone = undo_import(ctx.db, ctx.clock, ctx.audit, lot, actor=ACTOR, on_undo=_books(ctx).undone)
     _done({"lot": undone.id, "count": undone.count}, f"Import undone: {undone.count} codes removed.", as_json=as_json)
 
 
@@ -185,7 +184,7 @@ def undo(lot: LotArgument, as_json: AsJson = False) -> None:
 def block(lot: LotArgument, seq: SeqArgument, reason: Reason = None, as_json: AsJson = False) -> None:
     """Take an unsold code off sale; its cost is written off."""
     with open_context() as ctx:
-        block_code(ctx.db, ctx.clock, ctx.audit, lot, seq, actor=ACTOR, reason=reason, on_write_off=StockBooks.of(ctx).blocked)
+        block_code(ctx.db, ctx.clock, ctx.audit, lot, seq, actor=ACTOR, reason=reason, on_write_off=_books(ctx).blocked)
     _done({"lot": lot, "seq": seq, "state": "BLOCKED"}, "Blocked.", as_json=as_json)
 
 
@@ -193,7 +192,7 @@ def block(lot: LotArgument, seq: SeqArgument, reason: Reason = None, as_json: As
 def unblock(lot: LotArgument, seq: SeqArgument, as_json: AsJson = False) -> None:
     """Put a blocked code back on sale."""
     with open_context() as ctx:
-        unblock_code(ctx.db, ctx.clock, ctx.audit, lot, seq, actor=ACTOR, on_return=StockBooks.of(ctx).unblocked)
+        unblock_code(ctx.db, ctx.clock, ctx.audit, lot, seq, actor=ACTOR, on_return=_books(ctx).unblocked)
     _done({"lot": lot, "seq": seq, "state": "AVAILABLE"}, "On sale again.", as_json=as_json)
 
 
@@ -413,3 +412,7 @@ def _done(facts: dict[str, Any], sentence: str, *, as_json: bool) -> None:
         show_json(facts)
     else:
         out.print(sentence)
+
+
+def _books(ctx: Cardrail) -> StockBooks:
+    return StockBooks(ctx.clock, ctx.settings.node_name)

@@ -30,7 +30,7 @@ from cardrail.cli.setup import prepare
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, PartnerId, Secret
 from cardrail.ledger import By, credit
-from cardrail.orders import stock_in
+from cardrail.orders import StockBooks
 from cardrail.vault import ImportOptions, ImportTarget, PurchaseCost, import_codes
 
 PARTNER: Final = "Demo partner"
@@ -132,7 +132,7 @@ def _stock(cardrail: Cardrail, sku: str, face: str | None, count: int, progress:
         io.BytesIO(text),
         ImportTarget(offer.brand_id, offer.denomination_id, face_minor),
         ImportOptions(source_name="demo", supplier="demo", cost=_cost(offer, face_minor), progress=_bar(progress, sku)),
-        on_open=stock_in(cardrail.settings.node_name),
+        on_open=StockBooks(cardrail.clock, cardrail.settings.node_name).opened,
     )
 
 

@@ -20,7 +20,7 @@ class Secret:
         return f"{type(self).__name__}('***')"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._value == other._value  # type: ignore[attr-defined]  # same class
+        return type(other) is type(self) and self._value == other._value
 
     def __hash__(self) -> int:
         return hash(self._value)

@@ -46,7 +46,7 @@ from cardrail.orders.review import resolve_as_failed, send_to_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of
 from cardrail.orders.save import Books
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
-from cardrail.orders.stock import stock_in
+from cardrail.orders.stock import StockBooks
 from cardrail.orders.verify import ORDER_CHECKS, all_checks
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "Release",
     "Repeated",
     "Shop",
+    "StockBooks",
     "TooManyUnits",
     "WrongCurrency",
     "advance",
@@ -114,5 +115,4 @@ __all__ = [
     "resolve_as_failed",
     "reveal_order",
     "send_to_review",
-    "stock_in",
 ]

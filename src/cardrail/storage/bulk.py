@@ -16,8 +16,8 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from cardrail.storage.database import Tx
 
-_SQLITE = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy has no types here
-_POSTGRES = postgresql.dialect(paramstyle="format")
+_SQLITE = sqlite.dialect(paramstyle="qmark")
+_POSTGRES = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy has no types here
 
 
 class Bulk:

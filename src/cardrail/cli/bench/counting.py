@@ -6,6 +6,7 @@ server whose rate is measured. Of each statement only the beginning is looked at
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +39,7 @@ class Counter:
 
 
 def run(path: Path) -> None:
-    """Run the command line and write the counts when it ends."""
+    """Run the command line; at each SIGUSR1 the counts so far go to the file."""
     counters: list[Counter] = []
 
     @event.listens_for(sa.Engine, "connect")
@@ -46,13 +47,15 @@ def run(path: Path) -> None:
         counters.append(Counter())
         connection.set_trace_callback(counters[-1])
 
-    try:
-        main()
-    finally:
+    def write(*_signal: object) -> None:
         names = ("statements", "executions", "commits")
-        path.write_bytes(msgspec.json.encode({name: sum([getattr(one, name) for one in counters]) for name in names}))
+        draft = path.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode({name: sum([getattr(one, name) for one in counters]) for name in names}))
+        draft.replace(path)
+
+    signal.signal(signal.SIGUSR1, write)
+    main()
 
 
 if __name__ == "__main__":
-    _path = Path(sys.argv.pop(1))
-    run(_path)
+    run(Path(sys.argv.pop(1)))

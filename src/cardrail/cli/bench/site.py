@@ -32,7 +32,7 @@ from cardrail.cli.setup import prepare
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, currency
 from cardrail.ledger import By, credit
-from cardrail.orders import stock_in
+from cardrail.orders import StockBooks
 from cardrail.storage import in_tx, metadata
 from cardrail.vault import ImportOptions, ImportTarget, PurchaseCost, import_codes
 
@@ -87,7 +87,7 @@ class Site:
         source = io.BytesIO(new_codes(count))
         start = time.perf_counter()
         options = ImportOptions(cost=PurchaseCost("USD", each_minor=COST_MINOR), actor="bench")
-        on_open = stock_in(one.settings.node_name)
+        on_open = StockBooks(one.clock, one.settings.node_name).opened
         import_codes(one.db, one.clock, one.keyring, one.audit, source, self._target(sku), options, on_open=on_open)
         return time.perf_counter() - start
 
@@ -162,8 +162,16 @@ class Site:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def statements(self) -> dict[str, int]:
-        """What ``counting.py`` counted, once the server has stopped."""
+        """What ``counting.py`` has counted so far."""
         assert self._counts is not None
+        assert self._process is not None
+        self._counts.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._counts.exists():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError("the counting server does not answer")
+            time.sleep(0.01)
         return msgspec.json.decode(self._counts.read_bytes(), type=dict[str, int])
 
     # --- asking it ------------------------------------------------------------------------------------------------
