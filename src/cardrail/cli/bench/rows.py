@@ -24,6 +24,9 @@ RATE_MAX: Final = 12_000
 """Orders a second that stock is prepared for."""
 WARMUP: Final = 0.5
 
+NO_TARGET: Final = "shown beside it"
+"""Times on PostgreSQL: their targets were set for SQLite, whose commit is one flush and no round trip."""
+
 SQLITE_TARGET: Final = (0.75, 1.1)
 POSTGRES_TARGET: Final = (0.35, 0.6)
 
@@ -188,21 +191,22 @@ def _latency(bench: Bench, name: str, place: Site) -> list[Row]:
         bench.progress.advance(task)
     p50, p99 = median([one.p50_ms for one in alone]), median([one.p99_ms for one in alone])
     half_p99 = median([one.p99_ms for one in half])
+    judged = name == "SQLite"
     return [
         Row(
             name="latency",
             what=f"one order at 1 client, p50 / p99, {name}",
-            target="≤ 1.5 ms / ≤ 8 ms",
+            target="≤ 1.5 ms / ≤ 8 ms" if judged else NO_TARGET,
             measured=f"{p50:.2f} / {p99:.2f} ms",
-            met=p50 <= 1.5 and p99 <= 8,
+            met=p50 <= 1.5 and p99 <= 8 if judged else None,
             details={"p50 / p99 / max": _times(alone), "rate of one client": f"{median([one.rate for one in alone]):,.0f}/s"},
         ),
         Row(
             name="latency",
             what=f"p99 at half of the full rate, open loop, {name}",
-            target="≤ 20 ms",
+            target="≤ 20 ms" if judged else NO_TARGET,
             measured=f"{half_p99:.2f} ms",
-            met=half_p99 <= 20,
+            met=half_p99 <= 20 if judged else None,
             details={
                 "rate kept": f"{median([one.rate for one in half]):,.0f}/s, half of {median(rates):,.0f}/s",
                 "p50 / p99 / max": _times(half),
