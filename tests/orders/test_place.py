@@ -1,7 +1,6 @@
 """Placing orders from stock: what is charged, what comes, what is refused, and what a repeat gets."""
 
 import pytest
-from tests.build import World, item, the_order, the_refusal, the_repeated
 
 from cardrail.catalog import FaceValueRequired, InvalidFaceValue, UnknownSku
 from cardrail.kernel import Mode, Money, Reference
@@ -16,6 +15,7 @@ from cardrail.orders import (
     TooManyUnits,
     WrongCurrency,
 )
+from tests.build import World, item, the_order, the_refusal, the_repeated
 
 
 def test_an_order_from_stock_is_charged_and_gets_its_code(world: World) -> None:

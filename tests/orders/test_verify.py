@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.build import NODE, POLICY, World, a_world, item
 
 from cardrail.access import Limits
 from cardrail.kernel import Mode
@@ -13,6 +12,7 @@ from cardrail.ledger import LEDGER_CHECKS
 from cardrail.orders import ORDER_CHECKS, Buyer, OrderState, all_checks, cancel_order, invalidate_order, refund_order
 from cardrail.storage import Database, Finding
 from cardrail.vault import VAULT_CHECKS
+from tests.build import NODE, POLICY, World, a_world, item
 
 PLANTED_ELSEWHERE = {check.name for check in LEDGER_CHECKS}
 """tests/ledger/test_verify.py plants these."""

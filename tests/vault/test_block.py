@@ -68,7 +68,7 @@ def undo(vault: Vault, lot: str) -> None:
 
 def give_back(vault: Vault, allocation: Allocation) -> int:
     with vault.db.transaction() as tx:
-        return return_to_stock(tx, allocation, actor="test", at=vault.now)
+        return sum(end - first for first, end in return_to_stock(tx, allocation, actor="test", at=vault.now))
 
 
 def state_of(vault: Vault, lot: str, seq: int) -> CodeState:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from cardrail.kernel import Clock, HoldId, OrderId, from_micros, to_micros
 from cardrail.ledger import void_hold
 from cardrail.orders import store
-from cardrail.orders.errors import NotCancellable, OrderNotFound
+from cardrail.orders.errors import NotCancellable
 from cardrail.orders.history import change_state
+from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Buyer, Order
 from cardrail.orders.states import OrderState
 from cardrail.storage import Database, Tx
@@ -17,12 +18,10 @@ EXPIRE_BATCH = 200
 def cancel_order(db: Database, clock: Clock, buyer: Buyer, order_id: OrderId) -> Order:
     """Withdraw a PLACED order and free its money. Raises OrderNotFound, NotCancellable. Cancelling twice is harmless."""
     with db.transaction() as tx:
-        found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode, lock=True)
-        if not found:
-            raise OrderNotFound(order_id=order_id)
-        if found[0].state is not OrderState.CANCELLED:
-            _cancel(tx, found[0], because="cancelled by the partner", actor=buyer.actor, now=to_micros(clock.now()))
-        return found[0]
+        order = lock_order(tx, order_id, partner_id=buyer.partner_id, mode=buyer.mode)
+        if order.state is not OrderState.CANCELLED:
+            _cancel(tx, order, because="cancelled by the partner", actor=buyer.actor, now=to_micros(clock.now()))
+        return order
 
 
 def expire_unpaid(db: Database, clock: Clock) -> int:

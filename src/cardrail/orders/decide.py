@@ -145,7 +145,7 @@ def _place(request: PlaceOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outc
     if request.pay_later:
         _check_limits(request, order, facts)
         order.pay_until = facts.pay_until
-        sale = Sale(order, request, funds.name_of(request.buyer))
+        sale = Sale(order, request, funds.name_of(order))
     else:
         sale = _fulfil(order, request, lines, facts, funds, allow_partial=request.allow_partial)
     plan.sales.append(sale)
@@ -156,7 +156,7 @@ def _place(request: PlaceOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outc
 def _pay(request: PayOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outcome:
     _check_credential(request.buyer, facts)
     order = facts.unpaid.get(request.order_id)
-    if order is None:
+    if order is None or (order.partner_id, order.mode) != (request.buyer.partner_id, request.buyer.mode):
         raise OrderNotFound(order_id=request.order_id)
     if order.state is not S.PLACED or order.pay_until is None:
         if order.state in (S.FULFILLED, S.PARTIALLY_FULFILLED):
@@ -287,7 +287,7 @@ def _fulfil(
     allow_partial: bool,
 ) -> Sale:
     """Give the order what there is and charge for just that; everything is checked before anything is taken."""
-    sale = Sale(order, request, funds.name_of(request.buyer))
+    sale = Sale(order, request, funds.name_of(order))
     _count(order, lines, facts, allow_partial=allow_partial)
     if any(line.behaviour in (Behaviour.PENDING, Behaviour.REFUND) for line in lines):
         return _hold(sale, lines, facts, funds)
@@ -389,11 +389,11 @@ class _Funds:
         self._balance = {name: one.balance for name, one in wallets.items()}
         self._names: dict[tuple[str, Mode, str], AccountName] = {}
 
-    def name_of(self, buyer: Buyer) -> AccountName:
-        key = (buyer.partner_id, buyer.mode, buyer.currency)
+    def name_of(self, order: Order) -> AccountName:
+        key = (order.partner_id, order.mode, order.currency)
         name = self._names.get(key)
         if name is None:
-            name = self._names[key] = wallet(buyer.partner_id, buyer.currency, buyer.mode)
+            name = self._names[key] = wallet(order.partner_id, order.currency, order.mode)
         return name
 
     def balance(self, name: AccountName) -> int:

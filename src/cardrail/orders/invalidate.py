@@ -6,19 +6,20 @@ settings must allow.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cardrail.kernel import Clock, OrderId, from_micros, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
-from cardrail.orders import store
-from cardrail.orders.errors import InvalidationRefused, InvalidTransition, OrderNotFound
+from cardrail.orders.errors import InvalidationRefused, InvalidTransition
 from cardrail.orders.history import change_state
+from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Buyer, Order
 from cardrail.orders.refund import give_back
 from cardrail.orders.states import OrderState
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
-from cardrail.vault import ExceptionKind, LotKind, cost_of, load_lots, mark_exceptions, return_to_stock
+from cardrail.vault import ExceptionKind, Lot, LotKind, cost_of, load_lots, mark_exceptions, return_to_stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,7 @@ def invalidate_order(
     """
     now = clock.now()
     with db.transaction() as tx:
-        found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode, lock=True)
-        if not found:
-            raise OrderNotFound(order_id=order_id)
-        order = found[0]
+        order = lock_order(tx, order_id, partner_id=buyer.partner_id, mode=buyer.mode)
         if order.state is OrderState.INVALIDATED:
             return order
         _check(order, policy, clock)
@@ -87,27 +85,40 @@ def _check(order: Order, policy: InvalidationPolicy, clock: Clock) -> None:
 def _take_back(tx: Tx, order: Order, *, returned: bool, node: str, actor: str, now: int) -> None:
     """Codes go back to stock, or are revoked; their cost follows them: into stock again, or from cost of goods to write-offs."""
     lots = load_lots(tx, sorted({one.lot_id for item in order.items for one in item.allocations}))
+    back: dict[str, int] = defaultdict(int)
+    lost: dict[str, int] = defaultdict(int)
     for item in order.items:
         item.state = OrderState.INVALIDATED if item.delivered else item.state
         for one in item.allocations:
             lot = lots[one.lot_id]
+            cost = cost_of(lot, one.first_seq, one.count)
             if returned:
-                return_to_stock(tx, one, actor=actor, at=now, reason="order invalidated")
+                spans = return_to_stock(tx, one, actor=actor, at=now, reason="order invalidated")
+                value = sum(cost_of(lot, first, end - first) for first, end in spans)
+                back[lot.id] += value
+                cost -= value
             elif lot.kind is not LotKind.SHARED:
                 seqs = range(one.first_seq, one.first_seq + one.count)
                 mark_exceptions(tx, ExceptionKind.REVOKED, one.lot_id, seqs, actor=actor, at=now, reason="order invalidated")
-            cost = cost_of(lot, one.first_seq, one.count)
-            if cost and lot.cost_currency:
-                book(
-                    tx,
-                    debit=Purpose.STOCK if returned else Purpose.WRITE_OFFS,
-                    credit=Purpose.COST_OF_GOODS,
-                    amount_minor=cost,
-                    currency=lot.cost_currency,
-                    mode=order.mode,
-                    node=node,
-                    purpose=TransferPurpose.STOCK_RETURN if returned else TransferPurpose.WRITE_OFF,
-                    now=from_micros(now),
-                    reference=one.lot_id,
-                    order_id=order.id,
-                )
+            lost[lot.id] += cost
+    for lot in sorted(lots.values(), key=lambda one: (one.cost_currency or "", one.id)):  # as the lane does: accounts by name
+        _book(tx, order, lot, back[lot.id], Purpose.STOCK, TransferPurpose.STOCK_RETURN, node=node, now=now)
+        _book(tx, order, lot, lost[lot.id], Purpose.WRITE_OFFS, TransferPurpose.WRITE_OFF, node=node, now=now)
+
+
+def _book(tx: Tx, order: Order, lot: Lot, cost: int, debit: Purpose, purpose: TransferPurpose, *, node: str, now: int) -> None:
+    if not cost or not lot.cost_currency:
+        return
+    book(
+        tx,
+        debit=debit,
+        credit=Purpose.COST_OF_GOODS,
+        amount_minor=cost,
+        currency=lot.cost_currency,
+        mode=order.mode,
+        node=node,
+        purpose=purpose,
+        now=from_micros(now),
+        reference=lot.id,
+        order_id=order.id,
+    )

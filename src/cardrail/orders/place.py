@@ -63,7 +63,9 @@ def _place_once(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
             plan = _load_and_decide(tx, shop, requests)
             save(tx, shop.books, plan)
     except OutcomeUnknown:
-        _write_journal(shop, plan)  # it may stand, and be asked for again: a line too many costs a code, a line too few sells one twice
+        _write_journal(
+            shop, plan
+        )  # it may stand, and be asked for again: a line too many costs a code, a line too few sells one twice
         if plan is None or not _was_committed(shop.db, plan):
             raise
         return plan.outcomes
@@ -101,10 +103,13 @@ def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: b
     now = to_micros(moment)
     catalog_version, access_version = read_versions(tx)
     snapshot = shop.catalog.ensure(tx, catalog_version, moment.date())
-    names = {wallet(one.buyer.partner_id, one.buyer.currency, one.buyer.mode) for one in requests}
-    wallets = load_wallets(tx, names)
     placing = [one for one in requests if isinstance(one, PlaceOrder)]
-    unpaid = _load_unpaid(tx, [one for one in requests if isinstance(one, PayOrder)])
+    paying = sorted({one.order_id for one in requests if isinstance(one, PayOrder)})
+    names = {wallet(one.buyer.partner_id, one.buyer.currency, one.buyer.mode) for one in placing}
+    if paying:  # an order is paid from a wallet of its own currency, and only a look at it tells which
+        names |= {wallet(one.partner_id, one.currency, one.mode) for one in store.load_orders(tx, paying)}
+    wallets = load_wallets(tx, names)
+    unpaid = {order.id: order for order in store.load_orders(tx, paying, lock=True)} if paying else {}
     quotes = sorted({QuoteId(one.quote_id) for one in placing if one.quote_id})
     return Facts(
         now=now,
@@ -123,19 +128,6 @@ def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: b
 
 def _known(tx: Tx, column: str, hashes: list[bytes]) -> dict[bytes, Known]:
     return {bytes(one): Known(OrderId(order_id), bytes(mark)) for one, order_id, mark in store.load_bindings(tx, column, hashes)}
-
-
-def _load_unpaid(tx: Tx, paying: Sequence[PayOrder]) -> dict[OrderId, Order]:
-    """The orders to be paid, locked; only those of whoever wants to pay them."""
-    if not paying:
-        return {}
-    buyers = {one.order_id: one.buyer for one in paying}
-    found = store.load_orders(tx, sorted(buyers), lock=True)
-    return {
-        order.id: order
-        for order in found
-        if (order.partner_id, order.mode) == (buyers[order.id].partner_id, buyers[order.id].mode)
-    }
 
 
 def _load_limits(tx: Tx, requests: Sequence[OrderRequest], now: int) -> LimitsBook:

@@ -7,8 +7,9 @@ from datetime import datetime
 from cardrail.kernel import Clock, OrderId, to_micros
 from cardrail.ledger import Phase, Purpose, TransferPurpose, account_parts, load_order_transfers, refund
 from cardrail.orders import store
-from cardrail.orders.errors import OrderNotFound, RefundTooLarge
+from cardrail.orders.errors import RefundTooLarge
 from cardrail.orders.history import record
+from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Order
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
 
@@ -27,10 +28,7 @@ def refund_order(
     """Give back ``amount_minor`` of the order's charge, or all that is left of it. Raises OrderNotFound, RefundTooLarge."""
     now = clock.now()
     with db.transaction() as tx:
-        found = store.load_orders(tx, [order_id], lock=True)
-        if not found:
-            raise OrderNotFound(order_id=order_id)
-        order = found[0]
+        order = lock_order(tx, order_id)
         amount = amount_minor if amount_minor is not None else order.charged_minor - order.refunded_minor
         give_back(tx, order, amount, node=node, now=now)
         order.updated_at = to_micros(now)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from cardrail.kernel import Clock, HoldId, OrderId, to_micros
 from cardrail.ledger import void_hold
-from cardrail.orders import store
-from cardrail.orders.errors import InvalidTransition, OrderNotFound
+from cardrail.orders.errors import InvalidTransition
 from cardrail.orders.history import change_state
+from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Order
 from cardrail.orders.states import OrderState, advance, state_of
-from cardrail.storage import AuditLog, Database, Tx, audit_entry
+from cardrail.storage import AuditLog, Database, audit_entry
 
 
 def send_to_review(db: Database, clock: Clock, audit: AuditLog, order_id: OrderId, *, because: str, actor: str) -> Order:
     """Put every unfinished item of the order into review. Raises OrderNotFound, InvalidTransition (nothing is unfinished)."""
     now = clock.now()
     with db.transaction() as tx:
-        order = _locked(tx, order_id)
+        order = lock_order(tx, order_id)
         waiting = [item for item in order.items if item.state in (OrderState.PLACED, OrderState.PROCESSING)]
         if not waiting or order.pay_until is not None:
             raise InvalidTransition(current=order.state.value, wanted=OrderState.NEEDS_REVIEW.value)
@@ -51,7 +51,7 @@ def resolve_as_failed(db: Database, clock: Clock, audit: AuditLog, order_id: Ord
     """Decide that the items in review bought nothing: their money is freed. Raises OrderNotFound, InvalidTransition."""
     now = clock.now()
     with db.transaction() as tx:
-        order = _locked(tx, order_id)
+        order = lock_order(tx, order_id)
         if order.state is not OrderState.NEEDS_REVIEW:
             raise InvalidTransition(current=order.state.value, wanted=OrderState.FAILED.value)
         reviewed = [item for item in order.items if item.state is OrderState.NEEDS_REVIEW]
@@ -71,10 +71,3 @@ def resolve_as_failed(db: Database, clock: Clock, audit: AuditLog, order_id: Ord
         )
         audit.append(tx, [entry])
         return order
-
-
-def _locked(tx: Tx, order_id: OrderId) -> Order:
-    found = store.load_orders(tx, [order_id], lock=True)
-    if not found:
-        raise OrderNotFound(order_id=order_id)
-    return found[0]

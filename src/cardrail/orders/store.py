@@ -134,7 +134,13 @@ def _bucket(count: int) -> int:
 
 _ORDER: Final = sa.select(orders)
 _ITEMS: Final = sa.select(order_items).order_by(order_items.c.order_id, order_items.c.line)
-_MORE_ALLOCATIONS: Final = sa.select(allocations).order_by(allocations.c.order_id, allocations.c.line, allocations.c.first_seq)
+_MORE_ALLOCATIONS: Final = sa.select(allocations).order_by(
+    allocations.c.order_id,
+    allocations.c.line,
+    allocations.c.expires_at,
+    allocations.c.lot_id,
+    allocations.c.first_seq,  # as stock is taken, so that codes are always shown in the order in which they were given
+)
 
 
 def load_orders(

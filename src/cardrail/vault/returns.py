@@ -15,15 +15,15 @@ _GONE_FOR_GOOD = frozenset(
 )
 
 
-def return_to_stock(tx: Tx, allocation: Allocation, *, actor: str, at: int, reason: str | None = None) -> int:
-    """Put codes that were sold and never revealed back on sale, as slices of their own; returns how many went back.
+def return_to_stock(tx: Tx, allocation: Allocation, *, actor: str, at: int, reason: str | None = None) -> list[tuple[int, int]]:
+    """Put codes that were sold and never revealed back on sale, as slices of their own; returns which: (first, end) of each.
 
     Revoked, replaced and claimed codes of the range stay out. A shared code has nothing to return. Raises CodeAlreadyInStock: a code
     comes back once for each time it was sold. The caller has made sure that nobody has seen them.
     """
     lot = store.load_lot(tx, allocation.lot_id, lock=True)
     if lot.kind is LotKind.SHARED:
-        return 0
+        return []
     first, end = allocation.first_seq, allocation.first_seq + allocation.count
     for one in store.load_lot_slices(tx, lot.id, lock=True):
         if one.head < end and first < one.tail:
@@ -51,7 +51,7 @@ def return_to_stock(tx: Tx, allocation: Allocation, *, actor: str, at: int, reas
     )
     back = [seq for head, tail in ranges for seq in range(head, tail)]
     mark_exceptions(tx, ExceptionKind.RETURNED, lot.id, back, actor=actor, reason=reason, at=at)
-    return len(back)
+    return ranges
 
 
 def mark_exceptions(
