@@ -15,7 +15,7 @@ from typing import Any, Final
 import typer.main
 from pydantic_core import PydanticUndefined
 
-from cardrail.api.errors import STATUS
+from cardrail.api import STATUS, UNKNOWN_CHARGE, description, partner_errors
 from cardrail.cli import app
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, all_error_types
@@ -198,6 +198,42 @@ def events_page() -> str:
     return "\n".join([*head, "| type | about | what has become true |", "| --- | --- | --- |", *rows, ""])
 
 
+# --- the partner's errors ---------------------------------------------------------------------------------------------
+
+PROBLEM_INTRO: Final = """\
+Every refusal is a problem of RFC 9457, sent as `application/problem+json`:
+
+```json
+{"type": "/docs/errors#out_of_stock", "title": "Out of stock", "status": 409,
+ "detail": "There is not enough stock; nothing was charged.", "code": "out_of_stock",
+ "retryable": true, "charged": false, "request_id": "req_01K0ABCDEFGHJKMNPQRSTVWXYZ", "sku": "TEA", "line": 1}
+```
+
+- `code` is stable: programs decide by it. `title` and `detail` are for people and may change.
+- `retryable`: the same request, unchanged, may succeed later. Where the answer has `Retry-After`, not before that.
+- `charged` is `false`: nothing was charged. It is `null` where that cannot be known; then send the same order again under the same
+  `Idempotency-Key` or `reference`, and the answer is the one order that there is.
+- `pointer` (RFC 6901) says where in the body the mistake is; `parameter` names a parameter or header. Other members are facts of the
+  case: `sku`, `line`, `available`, `order_id` …
+- `request_id` is also the header `X-Request-Id`. Quote it when you ask us.
+"""
+
+
+def partner_errors_page() -> str:
+    """Every error that can answer a partner, with its status."""
+    parts = [
+        "# Errors of the API",
+        "",
+        GENERATED.format(source="the error classes and `STATUS` in `src/cardrail/api/errors.py`"),
+        "",
+    ]
+    parts += [PROBLEM_INTRO, "| code | status | retryable | charged | meaning |", "| --- | --- | --- | --- | --- |"]
+    for one in partner_errors():
+        again, charged = "yes" if one.retryable else "no", "unknown" if one.code in UNKNOWN_CHARGE else "no"
+        parts.append(f"| `{one.code}` | {STATUS[one.code]} | {again} | {charged} | {_cell((one.__doc__ or '').strip())} |")
+    return "\n".join([*parts, ""])
+
+
 # --- the operator's errors --------------------------------------------------------------------------------------------
 
 ERRORS_INTRO: Final = """\
@@ -230,6 +266,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": cli_page,
     "reference/events.md": events_page,
     "reference/operator-errors.md": operator_errors_page,
+    "reference/errors.md": partner_errors_page,
+    "reference/openapi.json": lambda: description().decode(),
 }
 
 

@@ -15,6 +15,7 @@ from cardrail.chores import chores
 from cardrail.cli.context import EXIT_CLOSED, err, refusals, settings
 from cardrail.config import Settings
 from cardrail.kernel import rfc3339
+from cardrail.logs import configure_logs
 from cardrail.storage import open_restores
 
 
@@ -49,6 +50,7 @@ def warn_if_frozen(cardrail: Cardrail) -> None:
 def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
     """Serve until stopped, and do the background work too unless ``worker`` is false. ``ready(base_url)`` is called once requests are
     accepted."""
+    configure_logs(given.log_format)
     with only_server(given), refusals(), opened(given) as cardrail:
         warn_if_frozen(cardrail)
         cardrail.start()
