@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the server listens on.")
     trusted_proxies: str = Field(default="", description="Blank-separated networks whose X-Forwarded-For is believed.")
-    public_url: str | None = Field(default=None, description="The URL that partners use, where it differs from host and port.")
 
     lane_queue_max: int = Field(
         default=4_096, ge=1, description="Orders that may wait; beyond it the answer is 503 with Retry-After."
@@ -46,7 +45,6 @@ class Settings(BaseSettings):
     )
     pool_size: int = Field(default=20, ge=2, description="Database connections of one process.")
 
-    base_currency: str = Field(default="USD", description="Currency in which margin is reported.")
     invalidate_window_hours: int = Field(
         default=24, ge=0, description="How long after it was placed an order may be invalidated."
     )

@@ -20,7 +20,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 ROOT = "cardrail"
 
 LAYERS: list[tuple[str, ...]] = [
-    ("cli", "__main__"),  # the entry points, who alone know the assembly
+    ("__main__",),  # `python -m cardrail`
+    ("cli",),  # the entry point, which alone knows the assembly
     ("chores",),  # which use cases run by themselves, and when
     ("bootstrap", "logs"),
     ("api", "console", "shop"),
