@@ -29,34 +29,38 @@ BODIES: list[tuple[str, dict[str, Any], int, str]] = [
     ("a face value in another currency", {"items": [{**ONE, "face_value": USD_100}]}, 422, "wrong_currency"),
     ("a ceiling in another currency", {"items": [ONE], "max_price": {"amount": "1", "currency": "USD"}}, 422, "wrong_currency"),
     ("a ceiling below the price", {"items": [ONE], "max_price": {"amount": "1", "currency": "INR"}}, 409, "price_changed"),
-    ("quantity 0", {"items": [{"sku": "TEA", "quantity": 0}]}, 400, "invalid_body"),
-    ("a negative quantity", {"items": [{"sku": "TEA", "quantity": -1}]}, 400, "invalid_body"),
-    ("half a unit", {"items": [{"sku": "TEA", "quantity": 1.5}]}, 400, "invalid_body"),
-    ("2.0 for an integer", {"items": [{"sku": "TEA", "quantity": 2.0}]}, 400, "invalid_body"),
-    ("a text for an integer", {"items": [{"sku": "TEA", "quantity": "2"}]}, 400, "invalid_body"),
-    ("true for an integer", {"items": [{"sku": "TEA", "quantity": True}]}, 400, "invalid_body"),
-    ("a billion units", {"items": [{"sku": "TEA", "quantity": 10**9}]}, 400, "invalid_body"),
-    ("a number beyond 64 bits", {"items": [{"sku": "TEA", "quantity": 10**30}]}, 400, "invalid_body"),
+    ("quantity 0", {"items": [{"sku": "TEA", "quantity": 0}]}, 400, "invalid_quantity"),
+    ("a negative quantity", {"items": [{"sku": "TEA", "quantity": -1}]}, 400, "invalid_quantity"),
+    ("half a unit", {"items": [{"sku": "TEA", "quantity": 1.5}]}, 400, "invalid_quantity"),
+    ("2.0 for an integer", {"items": [{"sku": "TEA", "quantity": 2.0}]}, 400, "invalid_quantity"),
+    ("a text for an integer", {"items": [{"sku": "TEA", "quantity": "2"}]}, 400, "invalid_quantity"),
+    ("true for an integer", {"items": [{"sku": "TEA", "quantity": True}]}, 400, "invalid_quantity"),
+    ("a billion units", {"items": [{"sku": "TEA", "quantity": 10**9}]}, 400, "invalid_quantity"),
+    ("null for an integer", {"items": [{"sku": "TEA", "quantity": None}]}, 400, "invalid_quantity"),
+    ("a quantity missing", {"items": [{"sku": "TEA"}]}, 400, "missing_member"),
+    ("a number beyond 64 bits", {"items": [{"sku": "TEA", "quantity": 10**30}]}, 400, "invalid_quantity"),
     ("more units than an order has", {"items": [{"sku": "TEA", "quantity": 1000}] * 3}, 422, "too_many_units"),
     ("no face value for a range", {"items": [{"sku": "SHOES", "quantity": 1}]}, 422, "face_value_required"),
     ("below the range", shoes("99"), 422, "invalid_face_value"),
     ("above the range", shoes("1001"), 422, "invalid_face_value"),
     ("off the step", shoes("100.50"), 422, "invalid_face_value"),
     ("too many digits", shoes("100.001"), 400, "invalid_amount"),
-    ("a number for an amount", shoes(100), 400, "invalid_body"),
+    ("a number for an amount", shoes(100), 400, "wrong_type"),
     ("a negative amount", {"items": [ONE], "max_price": {"amount": "-1", "currency": "INR"}}, 400, "invalid_body"),
     ("a field that the product has not", {"items": [{**ONE, "fields": {"player_id": "1"}}]}, 422, "invalid_field"),
-    ("101 items", {"items": [ONE] * 101}, 400, "invalid_body"),
-    ("no items", {"items": []}, 400, "invalid_body"),
-    ("items missing", {}, 400, "invalid_body"),
-    ("items of a wrong type", {"items": {"0": ONE}}, 400, "invalid_body"),
-    ("null for items", {"items": None}, 400, "invalid_body"),
-    ("an unknown member", {"items": [ONE], "coupon": "x"}, 400, "invalid_body"),
-    ("an unknown member of an item", {"items": [{**ONE, "price": "1"}]}, 400, "invalid_body"),
+    ("101 items", {"items": [ONE] * 101}, 400, "too_many_items"),
+    ("no items", {"items": []}, 400, "no_items"),
+    ("items missing", {}, 400, "missing_member"),
+    ("items of a wrong type", {"items": {"0": ONE}}, 400, "wrong_type"),
+    ("null for items", {"items": None}, 400, "wrong_type"),
+    ("an unknown member", {"items": [ONE], "coupon": "x"}, 400, "unknown_member"),
+    ("an unknown member of an item", {"items": [{**ONE, "price": "1"}]}, 400, "unknown_member"),
     ("an empty reference", {"items": [ONE], "reference": ""}, 400, "invalid_body"),
     ("a long reference", {"items": [ONE], "reference": "x" * 129}, 400, "invalid_body"),
     ("a reference with a line break", {"items": [ONE], "reference": "x\n"}, 400, "invalid_body"),
     ("NUL in metadata", {"items": [ONE], "metadata": {"a": "\x00"}}, 400, "invalid_body"),
+    ("a number in metadata", {"items": [ONE], "metadata": {"quantity": 1}}, 400, "wrong_type"),
+    ("a key of metadata that is none", {"items": [ONE], "metadata": {"/": "1"}}, 400, "invalid_body"),
     ("51 metadata", {"items": [ONE], "metadata": {f"k{n}": "v" for n in range(51)}}, 400, "invalid_body"),
     ("a country of three letters", {"items": [ONE], "country": "IND"}, 400, "invalid_body"),
     ("a choice that is none", {"items": [ONE], "partial": "maybe"}, 400, "invalid_body"),
@@ -72,8 +76,8 @@ RAW: list[tuple[str, bytes, str, int, str]] = [
     ("two documents", b'{"items": [{"sku": "TEA", "quantity": 1}]}{}', "application/json", 400, "malformed_body"),
     ("no UTF-8", b'{"items": [{"sku": "\xff", "quantity": 1}]}', "application/json", 400, "malformed_body"),
     ("a lone surrogate", b'{"items": [{"sku": "\\ud800", "quantity": 1}]}', "application/json", 400, "malformed_body"),
-    ("a list", b"[]", "application/json", 400, "invalid_body"),
-    ("deep nesting", b"[" * 100_000, "application/json", 400, "invalid_body"),
+    ("a list", b"[]", "application/json", 400, "wrong_type"),
+    ("deep nesting", b"[" * 100_000, "application/json", 400, "wrong_type"),
     ("a body of 5 MB", b'{"items": "' + b"x" * 5_000_000 + b'"}', "application/json", 413, "body_too_large"),
     ("a form", b"items=1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
     ("plain text", b'{"items": [{"sku": "TEA", "quantity": 1}]}', "text/plain", 415, "unsupported_media_type"),
@@ -107,9 +111,14 @@ def test_a_body_without_a_length_is_bounded_too(server: Served) -> None:
 
 
 def test_the_problem_points_at_the_mistake(server: Served) -> None:
-    response = server.live.post("/v1/orders", json={"items": [ONE, {"sku": "TEA", "quantity": "2"}]})
-    problem = assert_problem(response, 400, "invalid_body")
-    assert problem["pointer"] == "/items/1/quantity"
+    for body, code, pointer in (
+        ({"items": [ONE, {"sku": "TEA", "quantity": "2"}]}, "invalid_quantity", "/items/1/quantity"),
+        ({"items": [ONE, {"sku": "TEA"}]}, "missing_member", "/items/1"),
+        ({"items": [ONE], "metadata": {"a": 1}}, "wrong_type", "/metadata"),
+        ({"items": [{**ONE, "fields": {"a/b": "1"}}]}, "invalid_body", "/items/0/fields"),
+    ):
+        problem = assert_problem(server.live.post("/v1/orders", json=body), 400, code)
+        assert problem["pointer"] == pointer
 
 
 def test_funds_short_is_402(server: Served) -> None:

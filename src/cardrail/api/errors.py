@@ -1,7 +1,10 @@
 """What HTTP adds to the ways a request can be refused, and the one table from an error's ``code`` to its status.
 
 HttpError
-├── MalformedBody, InvalidBody, InvalidQuery, InvalidHeader
+├── MalformedBody, InvalidQuery, InvalidHeader
+├── InvalidBody
+│   ├── UnknownMember, MissingMember, WrongType
+│   └── InvalidQuantity, NoItems, TooManyItems
 ├── UnsupportedMediaType, BodyTooLarge
 ├── RouteNotFound, MethodNotAllowed
 ├── MissingCredentials, TestKeyRequired
@@ -37,6 +40,42 @@ class InvalidBody(HttpError):
     """The body is JSON, but not of the form that this operation takes; nothing is converted or passed over."""
 
     code = "invalid_body"
+
+
+class UnknownMember(InvalidBody):
+    """The body has a member that this operation does not know; nothing is passed over."""
+
+    code = "unknown_member"
+
+
+class MissingMember(InvalidBody):
+    """The body lacks a member that this operation needs."""
+
+    code = "missing_member"
+
+
+class WrongType(InvalidBody):
+    """A member is of another JSON type than it must be; nothing is converted."""
+
+    code = "wrong_type"
+
+
+class InvalidQuantity(InvalidBody):
+    """A quantity is a JSON integer from 1 to 1,000, written without a point or quotes."""
+
+    code = "invalid_quantity"
+
+
+class NoItems(InvalidBody):
+    """The list of items is empty."""
+
+    code = "no_items"
+
+
+class TooManyItems(InvalidBody):
+    """The list of items has more than 100; send the rest as another order."""
+
+    code = "too_many_items"
 
 
 class InvalidQuery(HttpError):
@@ -99,6 +138,12 @@ STATUS: Final[dict[str, int]] = {
     # What cannot be read.
     "malformed_body": 400,
     "invalid_body": 400,
+    "unknown_member": 400,
+    "missing_member": 400,
+    "wrong_type": 400,
+    "invalid_quantity": 400,
+    "no_items": 400,
+    "too_many_items": 400,
     "invalid_query": 400,
     "invalid_header": 400,
     "http_error": 400,

@@ -15,7 +15,20 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar.types import Message, Receive, Send
 
-from cardrail.api.errors import BodyTooLarge, InvalidBody, InvalidHeader, InvalidQuery, MalformedBody, UnsupportedMediaType
+from cardrail.api.errors import (
+    BodyTooLarge,
+    InvalidBody,
+    InvalidHeader,
+    InvalidQuantity,
+    InvalidQuery,
+    MalformedBody,
+    MissingMember,
+    NoItems,
+    TooManyItems,
+    UnknownMember,
+    UnsupportedMediaType,
+    WrongType,
+)
 from cardrail.kernel import new_id, to_micros
 
 T = TypeVar("T")
@@ -24,7 +37,8 @@ Headers = list[tuple[bytes, bytes]]
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON_TYPE: Final = re.compile(rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?", re.IGNORECASE)
-_WHERE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_WHERE: Final = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
+_OTHER_TYPE: Final = re.compile(r"Expected `[^`]+`, got `")
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _QUERY_FIELDS_MAX: Final = 50
 
@@ -108,12 +122,12 @@ def decoder_for(wire_type: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The body as its wire type. Raises MalformedBody, InvalidBody (with a pointer, RFC 6901)."""
+    """The body as its wire type. Raises MalformedBody, InvalidBody or what it is in particular (with a pointer, RFC 6901)."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         detail, pointer = _explain(str(error))
-        raise InvalidBody(detail=detail, pointer=pointer) from None
+        raise _mistake(detail, pointer)(detail=detail, pointer=pointer) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(detail=_position(error)) from None
 
@@ -154,12 +168,28 @@ def _numbers_of(wire_type: type[Any]) -> frozenset[str]:
 
 
 def _explain(message: str) -> tuple[str, str]:
-    """msgspec's sentence and its path as a JSON pointer: `$.items[0].sku` is /items/0/sku."""
+    """msgspec's sentence and its path as a JSON pointer: `$.items[0].sku` is /items/0/sku.
+
+    It does not say which member of a mapping it means (`$.metadata[...]`): then the pointer is the mapping's.
+    """
     found = _WHERE.search(message)
     path = found.group(1) if found else ""
     sentence = message[: found.start()] if found else message
-    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.replace(".", "/")).replace("////", "/*")
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", path.replace("[...]", "").replace(".", "/"))
     return sentence + ("" if sentence.endswith(".") else "."), pointer
+
+
+def _mistake(sentence: str, pointer: str) -> type[InvalidBody]:
+    """The kind of mistake that msgspec's sentence tells of. What a caller wrote himself stands in some, so their beginning decides."""
+    if sentence.startswith("Object contains unknown field "):
+        return UnknownMember
+    if sentence.startswith("Object missing required field "):
+        return MissingMember
+    if pointer.endswith("/quantity"):
+        return InvalidQuantity
+    if pointer == "/items" and sentence.startswith("Expected `array` of length "):
+        return NoItems if ">=" in sentence else TooManyItems
+    return WrongType if _OTHER_TYPE.match(sentence) else InvalidBody
 
 
 def _position(error: Exception) -> str:

@@ -33,7 +33,17 @@ WITH_KEY: Final = (
     "too_many_requests",
     "too_many_failures",
 )
-WITH_BODY: Final = ("malformed_body", "invalid_body", "invalid_header", "body_too_large", "unsupported_media_type")
+WITH_BODY: Final = (
+    "malformed_body",
+    "invalid_body",
+    "unknown_member",
+    "missing_member",
+    "wrong_type",
+    "invalid_header",
+    "body_too_large",
+    "unsupported_media_type",
+)
+WITH_ITEMS: Final = ("invalid_quantity", "no_items", "too_many_items")
 
 PLACING: Final = Operation(
     "Place an order",
@@ -252,6 +262,8 @@ def _codes(operation: Operation) -> list[str]:
         codes.append("invalid_query")
     if operation.body is not None:
         codes += WITH_BODY
+        if "items" in operation.body.__struct_fields__:
+            codes += WITH_ITEMS
     if not operation.is_public:
         codes += WITH_KEY
         if operation.scope is not None:
