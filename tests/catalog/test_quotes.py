@@ -12,12 +12,13 @@ from cardrail.catalog import (
     QuoteRequest,
     QuoteUsed,
     UnknownSku,
+    get_quote,
     load_quotes,
     make_quote,
     set_rate,
     use_quotes,
 )
-from cardrail.kernel import FrozenClock, Mode, OrderId, PartnerId, new_id, to_micros
+from cardrail.kernel import FrozenClock, Mode, OrderId, PartnerId, QuoteId, new_id, to_micros
 from cardrail.storage import Database
 from tests.catalog.build import AUDIT, GIFT_CARDS, TOPUPS, bring_in, snapshot_of
 
@@ -56,6 +57,9 @@ def test_a_quote_says_what_its_total_is_made_of(made: Quote) -> None:
 def test_a_quote_is_read_back_as_it_was_made(db: Database, made: Quote) -> None:
     with db.transaction() as tx:
         assert load_quotes(tx, [made.id]) == {made.id: made}
+    with db.read() as tx:
+        assert get_quote(tx, made.id) == made
+        assert get_quote(tx, QuoteId(new_id("quo"))) is None
 
 
 def test_a_quote_keeps_its_price_when_the_rate_moves(db: Database) -> None:

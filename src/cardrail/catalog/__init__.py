@@ -33,7 +33,7 @@ from cardrail.catalog.import_catalog import ImportReport, ProductChange, diff, i
 from cardrail.catalog.listing import ProductFilter, ProductPage
 from cardrail.catalog.model import Brand, Category, Offer, PriceList, Product, Translation
 from cardrail.catalog.prices import PriceRule, UnitPrice, line_total
-from cardrail.catalog.quotes import Quote, QuoteLine, QuoteRequest, load_quotes, make_quote, use_quotes
+from cardrail.catalog.quotes import Quote, QuoteLine, QuoteRequest, get_quote, load_quotes, make_quote, use_quotes
 from cardrail.catalog.rates import FxRate, parse_rate, show_rate
 from cardrail.catalog.retire import Retired, restore, retire
 from cardrail.catalog.set_prices import NEW_RULE, create_price_list, remove_price_rule, set_price_rule, set_rate
@@ -92,6 +92,7 @@ __all__ = [
     "demo_catalogs",
     "diff",
     "export",
+    "get_quote",
     "import_catalog",
     "line_total",
     "load_quotes",

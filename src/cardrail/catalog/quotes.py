@@ -141,6 +141,12 @@ def make_quote(
     return quote
 
 
+def get_quote(tx: Tx, quote_id: QuoteId) -> Quote | None:
+    """One quote, to be looked at: it is not locked."""
+    row = store.read_quote(tx, quote_id)
+    return _quote(row) if row is not None else None
+
+
 def load_quotes(tx: Tx, ids: Iterable[QuoteId]) -> dict[QuoteId, Quote]:
     """The quotes of these ids, locked in id order; unknown ones are absent."""
     wanted = list(ids)

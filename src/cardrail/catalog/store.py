@@ -40,6 +40,7 @@ _RATES = sa.select(
     fx_rates.c.source,
 ).order_by(fx_rates.c.base, fx_rates.c.quote, fx_rates.c.on_date)
 _LISTS = sa.select(price_lists).order_by(price_lists.c.name)
+_QUOTE = sa.select(quotes).where(quotes.c.id == sa.bindparam("of"))
 _QUOTES = sa.select(quotes).where(quotes.c.id.in_(sa.bindparam("ids", expanding=True))).order_by(quotes.c.id).with_for_update()
 _HISTORY = (
     sa.select(events.c.subject_id, sa.func.max(events.c.subject_seq))
@@ -81,6 +82,11 @@ def load_rates(tx: Tx) -> list[FxRate]:
 
 def load_price_lists(tx: Tx) -> Sequence[Row]:
     return tx.execute(_LISTS).all()
+
+
+def read_quote(tx: Tx, quote_id: QuoteId) -> Row | None:
+    """One quote, as it stands."""
+    return tx.execute(_QUOTE, {"of": quote_id}).one_or_none()
 
 
 def lock_quotes(tx: Tx, ids: Iterable[QuoteId]) -> Sequence[Row]:

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, money_in
 from cardrail.api.render import quote_out
 from cardrail.api.wire import QuoteIn, QuoteItemIn, QuoteOut
-from cardrail.catalog import CatalogSnapshot, Quote, QuoteNotFound, QuoteRequest, UnknownSku, load_quotes, make_quote
+from cardrail.catalog import CatalogSnapshot, Quote, QuoteNotFound, QuoteRequest, UnknownSku, get_quote, make_quote
 from cardrail.kernel import QuoteId, currency, is_id
 from cardrail.orders import WrongCurrency
 
@@ -85,10 +85,10 @@ async def show_quote(request: HttpRequest, quote_id: FromPath[str]) -> Response[
         raise QuoteNotFound
 
     def look() -> Quote | None:
-        with desk.parts.db.transaction() as tx:  # the catalog reads quotes with their lock
-            return load_quotes(tx, [QuoteId(quote_id)]).get(QuoteId(quote_id))
+        with desk.parts.db.read() as tx:
+            return get_quote(tx, QuoteId(quote_id))
 
-    quote = await desk.write(look)
+    quote = await desk.read(look)
     if quote is None or quote.partner_id != buyer.partner_id or quote.mode is not buyer.mode:
         raise QuoteNotFound
     return answer(quote_out(quote))
