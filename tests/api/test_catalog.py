@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cardrail.catalog import retire
+from cardrail.orders import TEST_SKUS
 from tests.api.build import Served, assert_problem
 
 
@@ -70,6 +71,34 @@ def test_stock_counts_what_is_there_for_live_keys(server: Served) -> None:
     empty = server.live.get("/v1/stock/SHOES", params={"face_value": "150"}).json()
     assert (empty["available"], empty["in_stock"], empty["face_value"]["amount"]) == (0, False, "150.00")
     assert server.test.get("/v1/stock/BOOKS").json()["in_stock"] is True
+
+
+def test_stock_is_counted_to_the_last_unit(server: Served) -> None:
+    server.world.stock("BOOKS", 1_234)
+    assert server.live.get("/v1/stock/BOOKS").json()["available"] == 1_234
+
+
+def test_test_keys_see_the_test_skus_and_live_keys_do_not(server: Served) -> None:
+    for sku in TEST_SKUS:
+        stock = server.test.get(f"/v1/stock/{sku}").json()
+        assert (stock["available"], stock["in_stock"]) == ((0, False) if sku == "TEST_OUT_OF_STOCK" else (1_000, True))
+        price = server.test.get(f"/v1/prices/{sku}", params={"quantity": 3}).json()
+        assert (price["unit_price"], price["total"]["amount"]) == ({"amount": "10.00", "currency": "INR"}, "30.00")
+        assert_problem(server.live.get(f"/v1/stock/{sku}"), 404, "unknown_sku")
+        assert_problem(server.live.get(f"/v1/prices/{sku}"), 404, "unknown_sku")
+    assert server.test.get("/v1/prices/TEST_OK", params={"currency": "USD"}).json()["total"]["currency"] == "USD"
+    assert_problem(server.test.get("/v1/prices/TEST_OK", params={"face_value": "11"}), 422, "invalid_face_value")
+
+
+def test_a_test_sku_is_quoted_and_ordered_with_its_quote(server: Served) -> None:
+    server.test.put("/v1/sandbox/balance", json={"balance": {"amount": "100.00", "currency": "INR"}})
+    body = {"items": [{"sku": "TEST_OK", "quantity": 2}, {"sku": "TEA", "quantity": 1}]}
+    assert_problem(server.live.post("/v1/quotes", json=body), 404, "unknown_sku")
+    quote = server.test.post("/v1/quotes", json=body).json()
+    assert (quote["total"]["amount"], quote["items"][0]["total"]["amount"]) == ("115.00", "20.00")
+    assert_problem(server.test.post("/v1/orders", json={**body, "quote_id": quote["id"]}), 402, "insufficient_funds")
+    server.test.put("/v1/sandbox/balance", json={"balance": {"amount": "115.00", "currency": "INR"}})
+    assert server.test.post("/v1/orders", json={**body, "quote_id": quote["id"]}).json()["charged"]["amount"] == "115.00"
 
 
 def test_prices_are_right_to_the_minor_unit(server: Served) -> None:

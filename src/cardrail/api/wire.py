@@ -351,7 +351,7 @@ class StockOut(Struct):
     sku: str
     face_value: MoneyOut
     available: int
-    """Units in stock, counted up to 1,000."""
+    """Units in stock. A test key always sees 1,000, because test codes are made; of `TEST_OUT_OF_STOCK` 0."""
     in_stock: bool
 
 

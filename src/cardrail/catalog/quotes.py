@@ -11,6 +11,7 @@ import msgspec
 
 from cardrail.catalog import store
 from cardrail.catalog.errors import QuoteExpired, QuoteNotFound, QuoteUsed, UnknownSku
+from cardrail.catalog.model import Offer
 from cardrail.catalog.prices import UnitPrice, line_total
 from cardrail.catalog.snapshot import CatalogSnapshot
 from cardrail.kernel import (
@@ -39,6 +40,8 @@ class QuoteRequest:
     sku: str
     quantity: int
     face_minor: int | None = None
+    given: tuple[Offer, UnitPrice] | None = None
+    """What it stands for and costs, where that is not the catalog's to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,9 @@ def _price_line(
     price_list_id: str | None,
     wallet: str,
 ) -> QuoteLine:
+    if line.given is not None:
+        given, fixed = line.given
+        return QuoteLine(line.sku, line.quantity, snapshot.face_of(given, line.face_minor), given.currency, fixed)
     offer = snapshot.offer(line.sku)
     if offer is None or not offer.is_sellable:
         raise UnknownSku(sku=line.sku)

@@ -43,7 +43,7 @@ from cardrail.orders.refund import refund_order
 from cardrail.orders.release import LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
 from cardrail.orders.review import resolve_as_failed, send_to_review
-from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of
+from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.orders.save import Books
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
 from cardrail.orders.stock import StockBooks
@@ -114,5 +114,7 @@ __all__ = [
     "release_restored",
     "resolve_as_failed",
     "reveal_order",
+    "sandbox_offer",
+    "sandbox_price",
     "send_to_review",
 ]

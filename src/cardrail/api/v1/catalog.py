@@ -31,11 +31,13 @@ from cardrail.api.render import brand_out, category_tree, encode, money, price_o
 from cardrail.api.wire import CatalogOut, ListOut, PriceOut, PriceQuery, ProductOut, ProductQuery, StockOut, StockQuery
 from cardrail.catalog import CatalogSnapshot, Offer, ProductFilter, ProductNotFound, UnknownSku
 from cardrail.kernel import Mode, currency, from_micros, is_id, to_micros
+from cardrail.orders import Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.vault import stock_counts
 
 PAGES_KEPT_MAX: Final = 2_048
 PAGE_BYTES_KEPT_MAX: Final = 128 * 1024 * 1024
-STOCK_SHOWN_MAX: Final = 1_000
+TEST_STOCK: Final = 1_000
+"""What test keys see of any sku: their codes are made, so this is no count."""
 
 _STABLE: Final = timedelta(seconds=2)
 """How old a snapshot must be before its age, in whole seconds, tells it from the one before."""
@@ -224,15 +226,17 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
         scope="catalog:read",
         query=StockQuery,
         errors=("unknown_sku", "face_value_required", "invalid_face_value", "invalid_amount"),
-        description="A moment's view: only an order takes from the stock. Test keys always find stock, because test codes are made.",
+        description="A moment's view: only an order takes from the stock. "
+        "Test keys always see 1,000, because test codes are made, and 0 of `TEST_OUT_OF_STOCK`.",
     ),
 )
 async def show_stock(request: HttpRequest, sku: FromPath[str]) -> Response[bytes]:
     """How many units could be delivered now."""
     query = query_of(request, StockQuery)
-    desk, mode = desk_of(request), principal_of(request).mode
-    offer, face_minor = _offer_and_face(desk, sku, query.face_value)
-    count = STOCK_SHOWN_MAX
+    desk, principal = desk_of(request), principal_of(request)
+    mode, behaviour = principal.mode, behaviour_of(sku, principal.mode)
+    offer, face_minor = _offer_and_face(desk, sku, behaviour, principal.currency, query.face_value)
+    count = 0 if behaviour is Behaviour.OUT_OF_STOCK else TEST_STOCK
     if mode is Mode.LIVE:
         now = to_micros(desk.parts.clock.now())
 
@@ -240,7 +244,7 @@ async def show_stock(request: HttpRequest, sku: FromPath[str]) -> Response[bytes
             with desk.parts.db.read() as tx:
                 return stock_counts(tx, mode, [offer.denomination_id], now).get((offer.denomination_id, face_minor), 0)
 
-        count = min(await desk.read(look), STOCK_SHOWN_MAX)
+        count = await desk.read(look)
     return answer(StockOut(offer.sku, money(face_minor, offer.currency.code), count, count > 0))
 
 
@@ -270,17 +274,21 @@ async def show_price(request: HttpRequest, sku: FromPath[str]) -> Response[bytes
     query = query_of(request, PriceQuery)
     desk, principal = desk_of(request), principal_of(request)
     wallet = currency(query.currency).code if query.currency else principal.currency
-    offer, face_minor = _offer_and_face(desk, sku, query.face_value)
-    price = desk.parts.catalog.current().unit_price(
-        offer, face_minor, partner_id=principal.partner_id, price_list_id=principal.price_list_id, currency=wallet
-    )
+    behaviour = behaviour_of(sku, principal.mode)
+    offer, face_minor = _offer_and_face(desk, sku, behaviour, wallet, query.face_value)
+    if behaviour is Behaviour.REAL:
+        price = desk.parts.catalog.current().unit_price(
+            offer, face_minor, partner_id=principal.partner_id, price_list_id=principal.price_list_id, currency=wallet
+        )
+    else:
+        price = sandbox_price(offer)
     return answer(price_out(offer.sku, query.quantity, face_minor, offer.currency, price))
 
 
-def _offer_and_face(desk: Desk, sku: str, face_value: str | None) -> tuple[Offer, int]:
-    """Raises UnknownSku, FaceValueRequired, InvalidFaceValue, InvalidAmount."""
+def _offer_and_face(desk: Desk, sku: str, behaviour: Behaviour, wallet: str, face_value: str | None) -> tuple[Offer, int]:
+    """What a sku stands for, one of the test skus too. Raises UnknownSku, FaceValueRequired, InvalidFaceValue, InvalidAmount."""
     snapshot = desk.parts.catalog.current()
-    offer = snapshot.offer(sku)
+    offer = snapshot.offer(sku) if behaviour is Behaviour.REAL else sandbox_offer(sku, wallet)
     if offer is None or not offer.is_sellable:
         raise UnknownSku(sku=sku[:128])
     given = money_in(face_value, offer.currency.code, offer.currency.digits, "face_value") if face_value is not None else None

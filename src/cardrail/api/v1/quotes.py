@@ -12,7 +12,7 @@ from cardrail.api.render import quote_out
 from cardrail.api.wire import QuoteIn, QuoteItemIn, QuoteOut
 from cardrail.catalog import CatalogSnapshot, Quote, QuoteNotFound, QuoteRequest, UnknownSku, get_quote, make_quote
 from cardrail.kernel import QuoteId, currency, is_id
-from cardrail.orders import WrongCurrency
+from cardrail.orders import Behaviour, Buyer, WrongCurrency, behaviour_of, sandbox_offer, sandbox_price
 
 
 @post(
@@ -44,7 +44,7 @@ async def create_quote(request: HttpRequest) -> Response[bytes]:
     asked = await desk.body(request, QuoteIn)
     buyer = buyer_in(request, asked.currency)
     snapshot = desk.parts.catalog.current()
-    lines = [_line(snapshot, number, one) for number, one in enumerate(asked.items)]
+    lines = [_line(snapshot, buyer, number, one) for number, one in enumerate(asked.items)]
     quote = await desk.write(
         lambda: make_quote(
             desk.parts.db,
@@ -60,18 +60,20 @@ async def create_quote(request: HttpRequest) -> Response[bytes]:
     return answer(quote_out(quote), 201)
 
 
-def _line(snapshot: CatalogSnapshot, number: int, item: QuoteItemIn) -> QuoteRequest:
-    """A line as the catalog takes it. Raises UnknownSku, WrongCurrency, InvalidAmount."""
+def _line(snapshot: CatalogSnapshot, buyer: Buyer, number: int, item: QuoteItemIn) -> QuoteRequest:
+    """A line as the catalog takes it; a test sku brings its own price. Raises UnknownSku, WrongCurrency, InvalidAmount."""
+    is_real = behaviour_of(item.sku, buyer.mode) is Behaviour.REAL
+    offer = snapshot.offer(item.sku) if is_real else sandbox_offer(item.sku, buyer.currency)
+    given = (offer, sandbox_price(offer)) if offer is not None and not is_real else None
     if item.face_value is None:
-        return QuoteRequest(item.sku, item.quantity)
-    offer = snapshot.offer(item.sku)
+        return QuoteRequest(item.sku, item.quantity, given=given)
     if offer is None:
         raise UnknownSku(sku=item.sku, line=number + 1)
     unit = currency(item.face_value.currency)
     if unit != offer.currency:
         raise WrongCurrency(line=number + 1, given=unit.code, expected=offer.currency.code)
     face_minor = money_in(item.face_value.amount, unit.code, unit.digits, f"/items/{number}/face_value/amount")
-    return QuoteRequest(item.sku, item.quantity, face_minor)
+    return QuoteRequest(item.sku, item.quantity, face_minor, given)
 
 
 @get(
