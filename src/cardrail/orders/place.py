@@ -14,13 +14,14 @@ from typing import Final
 
 from cardrail.access import LimitsBook, OrderFigures, load_limits
 from cardrail.catalog import CatalogCache, CatalogSnapshot, load_quotes
-from cardrail.kernel import Clock, Mode, OrderId, OutcomeUnknown, QuoteId, to_micros
+from cardrail.kernel import Clock, Mode, OrderId, OutcomeUnknown, QuoteId, Unavailable, to_micros
 from cardrail.ledger import load_wallets, wallet
 from cardrail.orders import store
 from cardrail.orders.decide import Facts, Known, Plan, decide
 from cardrail.orders.journal import journal_entries
 from cardrail.orders.model import Order, OrderRequest, Outcome, PayOrder, PlaceOrder
 from cardrail.orders.save import Books, save
+from cardrail.orders.states import OrderState
 from cardrail.storage import Database, Journal, Tx, driver_select, is_unique_violation, retrying
 from cardrail.vault import Stock, load_open_slices
 
@@ -79,14 +80,25 @@ def _write_journal(shop: Shop, plan: Plan | None) -> None:
 
 
 def _was_committed(db: Database, plan: Plan) -> bool:
-    """Whether the batch whose commit lost its answer took place: one of its orders is there, then all are."""
-    ids = [sale.order.id for sale in plan.sales if isinstance(sale.request, PlaceOrder)]
+    """Whether the batch whose commit lost its answer took place: one of its orders is as planned, then all are.
+
+    A batch that writes nothing needs no commit. Where the database cannot be asked, nobody knows: that is False too.
+    """
+    if not plan.sales:
+        return True
+    sale = plan.sales[0]
 
     def look() -> bool:
         with db.read() as tx:
-            return bool(ids) and store.count_existing(tx, ids) > 0
+            found = store.load_orders(tx, [sale.order.id])
+        if isinstance(sale.request, PayOrder):  # it was there before; paid or cancelled, it waits no longer
+            return found[0].pay_until is None and found[0].state is not OrderState.CANCELLED
+        return bool(found)
 
-    return retrying(look)
+    try:
+        return retrying(look)
+    except Unavailable:
+        return False
 
 
 def _load_and_decide(tx: Tx, shop: Shop, requests: Sequence[OrderRequest]) -> Plan:
