@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -48,6 +48,24 @@ def pytest_unconfigure() -> None:
         _server.stop()
         _server = None
         del os.environ[URL_VARIABLE]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the proofs counted, a line each."""
+    reports = [one for one in terminalreporter.getreports("passed") if one.when == "call"]
+    lines = [
+        f"{one.nodeid.rpartition('::')[2]}: {text}" for one in reports for name, text in one.user_properties if name == "proved"
+    ]
+    if lines:
+        terminalreporter.section("what was proved")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def proved(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Call it with the figures of a proof: they are shown at the end of the run."""
+    return lambda text: record_property("proved", text)
 
 
 @pytest.fixture(scope="session")

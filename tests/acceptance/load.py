@@ -44,10 +44,10 @@ class Crowd:
                 key = f"{name}-{number}"
                 try:
                     answer = buyer.order(key, reference=key)
-                except (OSError, HTTPException, ValueError):
+                except ConnectionRefusedError:
+                    return  # the server is gone, and never heard of this one
+                except (OSError, HTTPException):
                     self.unsure.append(key)
-                    if self._server.process.poll() is not None:
-                        return
                     continue
                 if answer.status == 201:
                     self.acknowledged[key] = answer

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -60,6 +60,10 @@ class Answer:
     def codes(self) -> list[str]:
         """The codes of an order, in its order."""
         return [one["code"] for item in self.body["items"] for one in item["codes"]]
+
+
+Proved = Callable[[str], None]
+"""The kind of the fixture `proved`."""
 
 
 class Buyer:

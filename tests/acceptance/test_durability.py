@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from tests.acceptance.load import Crowd
-from tests.acceptance.server import Place
+from tests.acceptance.server import Place, Proved
 
 pytestmark = [pytest.mark.prove]
 
@@ -88,7 +88,7 @@ def strace_or_skip(tmp_path: Path) -> str:
 
 
 def test_on_sqlite_no_answer_leaves_before_its_commit_is_on_disk(
-    migrated_sqlite: Path, tmp_path: Path, full_counts: bool
+    migrated_sqlite: Path, tmp_path: Path, full_counts: bool, proved: Proved
 ) -> None:
     strace, file = strace_or_skip(tmp_path), tmp_path / "trace"
     shutil.copyfile(migrated_sqlite, tmp_path / "cardrail.db")
@@ -108,6 +108,7 @@ def test_on_sqlite_no_answer_leaves_before_its_commit_is_on_disk(
     assert len(trace.answered) == len(place.rows("orders")) > 20
     assert trace.flushes > 20
     assert not trace.too_early
+    proved(f"{len(trace.answered)} answers after {trace.flushes} flushes of the WAL, none before its own")
 
 
 def test_the_proof_notices_an_answer_that_is_too_early() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from cardrail.vault import Allocation, CodeOpener, load_lot_keys, read_sealed
-from tests.acceptance.server import Place
+from tests.acceptance.server import Place, Proved
 
 pytestmark = [pytest.mark.prove]
 
 CHUNK = 5_000
 
 
-def test_rotation_takes_seconds_and_every_code_opens_without_the_old_key(place: Place, full_counts: bool) -> None:
+def test_rotation_takes_seconds_and_every_code_opens_without_the_old_key(place: Place, full_counts: bool, proved: Proved) -> None:
     lots = [place.stock(250_000 if full_counts else 2_500) for _ in range(4)]
     key_file = place.home / "master.keys"
     old = key_file.read_text().strip()
@@ -32,6 +32,7 @@ def test_rotation_takes_seconds_and_every_code_opens_without_the_old_key(place: 
     with place.serving() as server, server.buyer() as buyer:
         answer = buyer.order("after-rotation", quantity=10)
         assert set(answer.codes) <= opened
+    proved(f"{len(opened)} codes in {len(lots)} lots: rotated in {seconds - idle:.1f} s beyond the command's start; all open")
 
 
 def timed(place: Place, *words: str) -> tuple[float, Any]:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.acceptance.books import check_books
-from tests.acceptance.server import PRICE_MINOR, SKU, Answer, Place, Server
+from tests.acceptance.server import PRICE_MINOR, SKU, Answer, Place, Proved, Server
 
 pytestmark = [pytest.mark.prove, pytest.mark.chaos]
 
@@ -30,7 +30,7 @@ def send_and_hang_up(server: Server, token: str, key: str, patience: float, *, r
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_a_lost_answer_costs_nothing_and_loses_nothing(place: Place, full_counts: bool) -> None:
+def test_a_lost_answer_costs_nothing_and_loses_nothing(place: Place, full_counts: bool, proved: Proved) -> None:
     times = 200 if full_counts else 20
     place.stock(times + 1)
     acknowledged: dict[str, Answer] = {}
@@ -46,3 +46,4 @@ def test_a_lost_answer_costs_nothing_and_loses_nothing(place: Place, full_counts
     assert len(place.rows("orders")) == times
     assert place.spent() == times * PRICE_MINOR
     check_books(place, acknowledged)
+    proved(f"{times} answers lost, each asked for twice more: {times} orders, {times} charges, the same codes")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.acceptance.books import check_books
 from tests.acceptance.load import Crowd
-from tests.acceptance.server import Answer, Place, Server
+from tests.acceptance.server import Answer, Place, Proved, Server
 from tests.postgres import OwnServer
 
 pytestmark = [pytest.mark.prove, pytest.mark.chaos]
@@ -23,7 +23,9 @@ LITTLE = 64 * 1024
 """A WAL is not allowed to grow beyond this many bytes while the disk is "full"."""
 
 
-def test_a_full_disk_refuses_orders_and_charges_nothing(migrated_sqlite: Path, tmp_path: Path, full_counts: bool) -> None:
+def test_a_full_disk_refuses_orders_and_charges_nothing(
+    migrated_sqlite: Path, tmp_path: Path, full_counts: bool, proved: Proved
+) -> None:
     """The server may not make any file longer than it nearly is: every write beyond fails, as on a disk that is full."""
     shutil.copyfile(migrated_sqlite, tmp_path / "cardrail.db")
     place = Place(tmp_path, f"sqlite:///{tmp_path / 'cardrail.db'}")
@@ -37,9 +39,9 @@ def test_a_full_disk_refuses_orders_and_charges_nothing(migrated_sqlite: Path, t
 
     with place.serving() as server:
         acknowledged: dict[str, Answer] = {}
-        for turn in range(5 if full_counts else 1):
-            acknowledged |= outage(place, server, f"full-{turn}", fill, free)
+        refused = [outage(place, server, f"full-{turn}", fill, free, acknowledged) for turn in range(5 if full_counts else 1)]
     check_books(place, acknowledged)
+    proved(f"{len(refused)} times full: {sum(refused)} answers 503, none charged; {len(acknowledged)} orders in the end")
 
 
 def limit_files(server: Server, size: int) -> None:
@@ -68,22 +70,31 @@ def crashing() -> Iterator[CrashingServer]:
 
 
 @pytest.mark.postgres
-def test_a_lost_database_refuses_orders_and_charges_nothing(crashing: CrashingServer, tmp_path: Path, full_counts: bool) -> None:
+def test_a_lost_database_refuses_orders_and_charges_nothing(
+    crashing: CrashingServer, tmp_path: Path, full_counts: bool, proved: Proved
+) -> None:
     place = Place(tmp_path, crashing.create())
     place.stock(20_000 if full_counts else 4_000)
     with place.serving() as server:
         acknowledged: dict[str, Answer] = {}
-        for turn in range(5 if full_counts else 1):
-            acknowledged |= outage(
-                place, server, f"gone-{turn}", lambda _server: crashing.crash(), lambda _server: crashing.restart()
-            )
+        refused = [
+            outage(place, server, f"gone-{turn}", lambda _: crashing.crash(), lambda _: crashing.restart(), acknowledged)
+            for turn in range(5 if full_counts else 1)
+        ]
     check_books(place, acknowledged)
+    proved(f"{len(refused)} crashes of PostgreSQL: {sum(refused)} answers 503; {len(acknowledged)} orders in the end, each once")
 
 
 def outage(
-    place: Place, server: Server, name: str, begin: Callable[[Server], None], end: Callable[[Server], None]
-) -> dict[str, Answer]:
-    """Load, an outage in the middle of it, its end; returns every order that was acknowledged, the doubtful ones asked again."""
+    place: Place,
+    server: Server,
+    name: str,
+    begin: Callable[[Server], None],
+    end: Callable[[Server], None],
+    acknowledged: dict[str, Answer],
+) -> int:
+    """Load, an outage in the middle of it, its end. Adds the orders that were acknowledged, and those that were refused meanwhile and are
+    asked for again; returns how many were refused."""
     with Crowd(place, server, name) as crowd:
         time.sleep(0.5)
         begin(server)
@@ -101,7 +112,8 @@ def outage(
     with server.buyer() as buyer:
         again = {key: buyer.order(key, reference=key) for key in crowd.refused}
     assert {one.status for one in again.values()} <= {200, 201}
-    return crowd.acknowledged | again
+    acknowledged |= crowd.acknowledged | again
+    return len(crowd.refused)
 
 
 def wait_for_recovery(server: Server, name: str, acknowledged: dict[str, Answer]) -> None:

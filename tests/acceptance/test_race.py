@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from cardrail.storage import sqlite_module
 from tests.acceptance.books import check_books
-from tests.acceptance.server import PRICE_MINOR, Answer, Place, Server
+from tests.acceptance.server import PRICE_MINOR, Answer, Place, Proved, Server
 
 pytestmark = [pytest.mark.prove, pytest.mark.chaos]
 
@@ -47,7 +47,9 @@ def order(server: Server, key: str) -> Answer:
         return buyer.order(key, reference=key)
 
 
-def test_the_last_codes_are_sold_once_and_nobody_pays_for_nothing(place: Place, servers: list[Server], full_counts: bool) -> None:
+def test_the_last_codes_are_sold_once_and_nobody_pays_for_nothing(
+    place: Place, servers: list[Server], full_counts: bool, proved: Proved
+) -> None:
     acknowledged: dict[str, Answer] = {}
     rounds = 20 if full_counts else 2
     for turn in range(rounds):
@@ -61,10 +63,14 @@ def test_the_last_codes_are_sold_once_and_nobody_pays_for_nothing(place: Place, 
         acknowledged |= sold
     assert place.spent() == rounds * CODES * PRICE_MINOR
     check_books(place, acknowledged)
+    proved(
+        f"{rounds} rounds of {BUYERS} buyers for {CODES} codes at {len(servers)} server(s): {len(acknowledged)} sold, "
+        f"{rounds * (BUYERS - CODES)} refused, charged {place.spent() / PRICE_MINOR:g} prices, no code twice"
+    )
 
 
 def test_one_key_at_the_same_moment_gives_one_order_and_one_answer(
-    place: Place, servers: list[Server], full_counts: bool
+    place: Place, servers: list[Server], full_counts: bool, proved: Proved
 ) -> None:
     rounds = 50 if full_counts else 5
     place.stock(rounds)
@@ -76,6 +82,7 @@ def test_one_key_at_the_same_moment_gives_one_order_and_one_answer(
         acknowledged[key] = answers[0]
     assert place.spent() == rounds * PRICE_MINOR
     check_books(place, acknowledged)
+    proved(f"{rounds} keys, each asked 8 times at once at {len(servers)} server(s): {len(place.rows('orders'))} orders")
 
 
 def test_one_key_twice_in_one_batch_gives_one_order_and_one_answer(place: Place, servers: list[Server]) -> None:

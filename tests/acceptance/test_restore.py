@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import Place
+from tests.acceptance.server import Place, Proved
 from tests.postgres import Postgres
 
 pytestmark = [pytest.mark.prove]
@@ -30,7 +30,9 @@ def empty_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
     server.drop(url)
 
 
-def test_a_restored_shop_never_sells_again_what_it_has_forgotten(place: Place, empty_url: str, tmp_path: Path) -> None:
+def test_a_restored_shop_never_sells_again_what_it_has_forgotten(
+    place: Place, empty_url: str, tmp_path: Path, proved: Proved
+) -> None:
     codes = set(place.stock(STOCK))
     backup = tmp_path / "shop.backup"
     with place.serving() as server, server.buyer() as buyer:
@@ -55,3 +57,4 @@ def test_a_restored_shop_never_sells_again_what_it_has_forgotten(place: Place, e
     assert set(sold) == codes - before - after
     assert len(sold) == rest
     restored.cli("verify", "--json")
+    proved(f"{SOLD_AFTER} codes sold after the backup; frozen, then {len(sold)} others sold and none of the {SOLD_AFTER}")
