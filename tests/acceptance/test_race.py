@@ -115,12 +115,12 @@ def wallet_locked(place: Place) -> Iterator[None]:
     url = make_url(place.url)
     if url.get_backend_name() == "sqlite":
         connection = sqlite_module().connect(url.database, isolation_level=None)
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-        connection.close()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            connection.close()  # which rolls back
         return
     with psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as locked:
         locked.execute("SELECT name FROM accounts WHERE purpose = 'wallet' FOR UPDATE")
         yield
-        locked.rollback()
