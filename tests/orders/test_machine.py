@@ -309,7 +309,7 @@ def test_anything_in_any_order_on_sqlite(migrated_sqlite: Path, tmp_path: Path, 
         opened.append(Database(f"sqlite:///{folder / 'cardrail.db'}"))
         return a_world(opened[-1], folder)
 
-    run(fresh, 400 if full_counts else 15, 30)
+    run(fresh, 200 if full_counts else 15, 30)
     opened[-1].close()
 
 
