@@ -1,0 +1,20 @@
+"""A server that is told to stop ends in good order."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.acceptance.server import Place
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_closes_its_database_and_ends_with_0(place: Place, signal_number: signal.Signals) -> None:
+    place.stock(1)
+    with place.serving() as server:
+        with server.buyer() as buyer:
+            assert buyer.order("k1").status == 201
+        server.process.send_signal(signal_number)
+        assert server.process.wait(20) == 0
+    assert not list(place.home.rglob("*.db-wal"))
