@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from cardrail.access import AccessTokens, KeyCache, RateLimiter
@@ -55,10 +55,11 @@ class Cardrail:
 
     def close(self) -> None:
         """Finish the jobs at hand, serve what is waiting, then let go of the database."""
-        self.jobs.stop()
-        self.lane.stop()
-        self.journal.close()
-        self.db.close()
+        with ExitStack() as last_to_first:
+            last_to_first.callback(self.db.close)
+            last_to_first.callback(self.journal.close)
+            last_to_first.callback(self.lane.stop)
+            last_to_first.callback(self.jobs.stop)
 
 
 def open_cardrail(settings: Settings, *, clock: Clock | None = None, chain: str = "tasks") -> Cardrail:

@@ -1,12 +1,16 @@
 """Lanes batch what is waiting, and one bad request never takes its neighbours with it."""
 
+import asyncio
+import shutil
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
-from cardrail.kernel import QueueFull, Unavailable
+from cardrail.kernel import OutcomeUnknown, QueueFull, Unavailable
 from cardrail.storage import Database, Lane
 
 
@@ -92,8 +96,6 @@ async def _bump(lane: Lane[int, int], db: Database, name: str, *, fail: bool = F
 
 
 def test_use_cases_that_share_a_commit_fail_alone(db: Database) -> None:
-    import asyncio
-
     async def story() -> list[object]:
         lane: Lane[int, int] = Lane(db, Handler())
         lane.start()
@@ -107,3 +109,68 @@ def test_use_cases_that_share_a_commit_fail_alone(db: Database) -> None:
     assert isinstance(two, LookupError)
     with db.read() as tx:
         assert set(tx.execute(sa.text("SELECT name FROM versions")).scalars()) == {"one", "three"}
+
+
+def test_a_fault_that_is_no_exception_is_answered_and_the_lane_goes_on(db: Database) -> None:
+    class Panic(BaseException):
+        """What a native library raises when it gives up."""
+
+    def handler(requests: Sequence[int]) -> list[int]:
+        if requests[0] == 13:
+            raise Panic
+        return list(requests)
+
+    lane: Lane[int, int] = Lane(db, handler, batch_max=1)
+    lane.on_batch = lambda size: 1 // 0
+    lane.start()
+    with pytest.raises(OutcomeUnknown):
+        lane.submit(13).result(5)
+    assert lane.submit(7).result(5) == 7
+    assert (lane.is_serving, lane.waiting) == (True, 0)
+    lane.stop()
+    assert not lane.is_serving
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object, **_facts: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cardrail.storage.lane.log", SimpleNamespace(exception=full, critical=full))
+    handler = Handler()
+    handler.may_go_on.set()
+    lane: Lane[int, int] = Lane(db, handler)
+    lane.start()
+    with pytest.raises(ValueError, match="poisonous"):
+        lane.submit(-1).result(5)
+    assert lane.submit(3).result(5) == 9
+    lane.stop()
+
+
+def test_a_full_disk_inside_a_shared_commit_fails_everybody_in_it(migrated_sqlite: Path, tmp_path: Path) -> None:
+    """SQLite then rolls back the whole transaction, not the savepoint: nobody may be told that his part was kept."""
+    path = tmp_path / "small.db"
+    shutil.copyfile(migrated_sqlite, path)
+    db = Database(f"sqlite:///{path}", pool=1)
+    with db.transaction() as tx:
+        pages = tx.execute(sa.text("PRAGMA page_count")).scalar_one()
+        tx.execute(sa.text(f"PRAGMA max_page_count={pages + 2}"))
+    write = sa.text("INSERT INTO versions (name, value) VALUES (:name, 1)")
+
+    def keep(name: str) -> None:
+        with db.transaction() as tx:
+            tx.execute(write, {"name": name})
+
+    async def story() -> list[object]:
+        lane: Lane[int, int] = Lane(db, Handler())
+        jobs = [lane.run(lambda: keep("one")), lane.run(lambda: keep("x" * 200_000)), lane.run(lambda: keep("three"))]
+        waiting = asyncio.gather(*jobs, return_exceptions=True)
+        await asyncio.sleep(0.1)
+        lane.start()
+        results: list[object] = list(await waiting)
+        lane.stop()
+        return results
+
+    assert [type(one) for one in asyncio.run(story())] == [Unavailable] * 3
+    with db.read() as tx:
+        assert not tx.execute(sa.text("SELECT name FROM versions")).all()
+    db.close()

@@ -66,9 +66,9 @@ async def show_health() -> Response[bytes]:
     opt=describe("Can it serve?", HealthOut, tag="Operating", is_public=True, errors=("unavailable",)),
 )
 async def show_readiness(request: HttpRequest) -> Response[bytes]:
-    """Whether the database can be reached and has the schema of this release."""
+    """Whether orders are being taken, and the database can be reached and has the schema of this release."""
     desk = desk_of(request)
-    if await desk.read(lambda: current_revision(desk.parts.db)) != _newest():
+    if not desk.parts.lane.is_serving or await desk.read(lambda: current_revision(desk.parts.db)) != _newest():
         raise DatabaseAway
     return answer(HealthOut("ok"))
 

@@ -43,7 +43,11 @@ class FairLock:
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
-        turn.acquire()
+        try:
+            turn.acquire()
+        except BaseException:  # Ctrl-C while waiting: the place in the queue must not be handed a lock that nobody gives back
+            self._leave(turn)
+            raise
 
     def __exit__(self, *_exc: object) -> None:
         with self._guard:
@@ -51,6 +55,13 @@ class FairLock:
                 self._waiting.popleft().release()
             else:
                 self._held = False
+
+    def _leave(self, turn: threading.Lock) -> None:
+        with self._guard:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return
+        self.__exit__()
 
 
 class Database:
@@ -75,6 +86,7 @@ class Database:
         """
         grouped: Tx | None = getattr(self._local, "group", None)
         if grouped is not None:
+            _check_open(grouped)
             with grouped.begin_nested():
                 yield grouped
         elif self.is_sqlite:
@@ -117,6 +129,8 @@ class Database:
                 if started.is_active:
                     started.rollback()
                 raise
+            if self.is_sqlite:
+                _check_open(connection)
             try:
                 started.commit()
             except Exception as error:
@@ -125,6 +139,17 @@ class Database:
                 if started.is_active:
                     started.rollback()
                 raise
+
+
+def _check_open(tx: Tx) -> None:
+    """Whether SQLite still has the transaction that we believe to be in.
+
+    A full disk or an I/O error makes it roll back the whole of it, not the statement; a commit after that would do nothing and say
+    nothing, and a savepoint would become a transaction of its own. Raises Unavailable.
+    """
+    driver: Any = tx.connection.driver_connection
+    if tx.dialect.name == "sqlite" and not driver.in_transaction:
+        raise Unavailable
 
 
 def in_tx(db: Database, work: Callable[[Tx], T]) -> T:

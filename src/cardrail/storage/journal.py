@@ -102,7 +102,7 @@ class Journal:
         return self._folder
 
     def append(self, entries: Sequence[JournalEntry]) -> None:
-        """Write a line for each entry, all at once. Never raises for the disk: see the module's text."""
+        """Write a line for each entry, all at once. Never raises: see the module's text."""
         if not entries:
             return
         data = _encoder.encode_lines(entries)
@@ -110,7 +110,7 @@ class Journal:
             if entries[0].at // _DAY_MICROS != self._day or self._fd < 0:
                 self._open(entries[0].at // _DAY_MICROS)
             self._write(data)
-        except OSError as error:
+        except Exception as error:  # the orders are committed: whatever is wrong here, their buyers must be answered
             self._keep(data, entries)
             _complain("journal not written", error, orders=len(entries), missing=self.missing)
             return
@@ -259,10 +259,10 @@ def _entry_of(line: bytes, reading: JournalReading) -> JournalEntry | None:
     return None
 
 
-def _complain(event: str, error: OSError, **facts: object) -> None:
+def _complain(event: str, error: Exception, **facts: object) -> None:
     """Log without a traceback (it comes with every batch), and without failing where the log itself is on the full disk."""
-    with suppress(OSError):
-        log.error(event, error=error.strerror, **facts)
+    with suppress(Exception):
+        log.error(event, error=getattr(error, "strerror", None) or type(error).__name__, **facts)
 
 
 def _sync_folder(folder: Path) -> None:

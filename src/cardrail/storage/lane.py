@@ -12,13 +12,14 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
-from cardrail.kernel import CardrailError, QueueFull, Unavailable
+from cardrail.kernel import CardrailError, OutcomeUnknown, QueueFull, Unavailable
 from cardrail.storage.database import Database, retrying
 from cardrail.storage.faults import Fault, fault_of
 
@@ -77,24 +78,32 @@ class Lane(Generic[Request, Outcome]):
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pool = None if db.is_sqlite else ThreadPoolExecutor(8, thread_name_prefix="cardrail-task")
+        self._started = False
         self._closed = False
         self.on_batch: Callable[[int], None] | None = None
         """Told the size of each batch, for whoever measures."""
 
     def start(self) -> None:
         """Begin to serve. Entries put before are served first."""
+        self._started = True
         self._thread = threading.Thread(target=self._serve, name="cardrail-lane", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Serve what is waiting, then end. Later requests are refused with Unavailable."""
-        self._closed = True
-        if self._thread is not None:
+        with self._guard:
+            self._closed = True
             self._arrivals.put(_Stop())
+        if self._thread is not None:
             self._thread.join()
             self._thread = None
         if self._pool is not None:
             self._pool.shutdown()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether what is put on the lane will be answered."""
+        return self._thread is not None and self._thread.is_alive() and not self._closed
 
     @property
     def waiting(self) -> int:
@@ -106,14 +115,8 @@ class Lane(Generic[Request, Outcome]):
 
         With ``loop`` the future is that loop's and this must be its thread; without, it is a concurrent.futures one.
         """
-        if self._closed:
-            raise Unavailable
-        with self._guard:
-            if self._waiting >= self._queue_max:
-                raise QueueFull(retry_after=1)
-            self._waiting += 1
         future: Any = loop.create_future() if loop else Future()
-        self._arrivals.put(_Entry(request, future, loop, self._weigh(request)))
+        self._put(_Entry(request, future, loop, max(1, self._weigh(request))))
         return future
 
     async def run(self, use_case: Callable[[], T]) -> T:
@@ -121,11 +124,19 @@ class Lane(Generic[Request, Outcome]):
         loop = asyncio.get_running_loop()
         if self._pool is not None:
             return await loop.run_in_executor(self._pool, lambda: retrying(use_case))
-        if self._closed:
-            raise Unavailable
         future: asyncio.Future[T] = loop.create_future()
-        self._arrivals.put(_Entry(use_case, future, loop, 0))
+        self._put(_Entry(use_case, future, loop, 0))
         return await future
+
+    def _put(self, entry: _Entry) -> None:
+        """Take the entry, or refuse it whole: what was taken before ``stop`` is answered."""
+        with self._guard:
+            if self._closed or (self._started and not self.is_serving):
+                raise Unavailable
+            if self._waiting >= self._queue_max:
+                raise QueueFull(retry_after=1)
+            self._waiting += 1
+            self._arrivals.put(entry)
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -135,14 +146,27 @@ class Lane(Generic[Request, Outcome]):
             running = self._gather(block=running and not self._requests and not self._tasks) and running
             batch = self._next_batch()
             if batch:
+                self._finish(batch, self._place)
                 if self.on_batch is not None:
-                    self.on_batch(len(batch))
-                self._answer(batch, self._place(batch))
-                with self._guard:
-                    self._waiting -= len(batch)
+                    with suppress(Exception):  # measuring is never worth an answer
+                        self.on_batch(len(batch))
             tasks = [self._tasks.popleft() for _ in range(min(len(self._tasks), TASKS_MAX))]
             if tasks:
-                self._answer(tasks, self._run_tasks(tasks))
+                self._finish(tasks, self._run_tasks)
+
+    def _finish(self, entries: list[_Entry], work: Callable[[list[_Entry]], list[Any]]) -> None:
+        """Do the work and answer everybody, whatever happens: a dead thread would leave all later callers waiting for ever."""
+        outcomes: list[Any] = [OutcomeUnknown()] * len(entries)
+        try:
+            outcomes = work(entries)
+        except BaseException as error:  # a panic of a native library is no Exception
+            with suppress(Exception):
+                log.critical("the lane survived a fault", error=type(error).__name__)
+        finally:
+            with self._guard:
+                self._waiting -= len(entries)
+            with suppress(Exception):
+                self._answer(entries, outcomes)
 
     def _gather(self, *, block: bool) -> bool:
         """Move arrivals to their queues; False once told to stop."""
@@ -177,7 +201,8 @@ class Lane(Generic[Request, Outcome]):
         except Exception as error:
             if len(batch) > 1:
                 return self._place_halves(batch)
-            log.exception("request failed alone")
+            with suppress(Exception):  # a log that cannot be written must not stop the lane
+                log.exception("request failed alone")
             return [error]
 
     def _place_halves(self, batch: list[_Entry]) -> list[Any]:
@@ -198,11 +223,12 @@ class Lane(Generic[Request, Outcome]):
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
         for entry, outcome in zip(entries, outcomes, strict=True):
             if entry.loop is None:
-                _resolve([(entry.future, outcome)])
+                with suppress(InvalidStateError):  # cancelled at this very moment
+                    _resolve([(entry.future, outcome)])
             else:
                 by_loop.setdefault(entry.loop, []).append((entry.future, outcome))
         for loop, pairs in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop was closed: nobody is left to be told
                 loop.call_soon_threadsafe(_resolve, pairs)
 
 
