@@ -1,13 +1,14 @@
 """What the vault refuses. No fact ever holds a code, a PIN or a piece of one.
 
 VaultError
-├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey
+├── KeyProblem             KeyFileExists, KeyFileUnreadable, KeyFileExposed, InvalidKeyText, MissingMasterKey, WrongMasterKey,
+│                          KeyNumberTaken
 ├── KeyInUse, NoNewMasterKey
 ├── CodeUnreadable         CodeMissing
 ├── StockMoved
 ├── LotNotFound            CodeNotFound
 ├── LotNotOpen             LotAlreadySold, LotHasBlocked
-├── CodeAlreadySold, CodeNotSold, CodeNotBlocked, CodeAlreadyInStock
+├── CodeAlreadySold, CodeNotSold, CodeNotBlocked, CodeRevoked, CodeAlreadyInStock
 ├── DuplicateBoundCode
 └── ImportRefused          EmptyImport, MissingHeader, UnknownColumn, DamagedFile, TooManyCodes, ImportOvertaken,
                            InvalidImport, SharedImport
@@ -69,6 +70,12 @@ class WrongMasterKey(KeyProblem):
     """A master key at hand is not the one that the database was sealed with. Use the key file that belongs to this database."""
 
     code = "wrong_master_key"
+
+
+class KeyNumberTaken(KeyProblem):
+    """The key file has a master key of that number already: another rotation is on its way. Wait for it, then try again."""
+
+    code = "key_number_taken"
 
 
 class KeyInUse(VaultError):
@@ -142,6 +149,12 @@ class CodeNotSold(VaultError):
     """The code was never sold; block it instead."""
 
     code = "code_not_sold"
+
+
+class CodeRevoked(VaultError):
+    """The code was revoked, and never goes on sale again."""
+
+    code = "code_revoked"
 
 
 class CodeNotBlocked(VaultError):

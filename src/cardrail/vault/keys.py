@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,6 +26,7 @@ from cardrail.vault.errors import (
     KeyFileExists,
     KeyFileExposed,
     KeyFileUnreadable,
+    KeyNumberTaken,
     MissingMasterKey,
     WrongMasterKey,
 )
@@ -98,16 +101,27 @@ class Keyring:
             raise WrongMasterKey(number=number) from None
 
     def add(self, number: int) -> None:
-        """Make a new key; where the keys came from a file, it is on disk before this returns. Raises KeyFileUnreadable."""
-        assert number not in self._keys
-        keys = {**self._keys, number: os.urandom(KEY_BYTES)}
-        if self.path is not None:
-            _replace_key_file(self.path, keys)
-        self._keys = keys
+        """Make a new key; where the keys came from a file, it is on disk before this returns. Raises KeyNumberTaken, KeyFileUnreadable."""
+        with self._latest() as keys:
+            if number in keys or number in self._keys:
+                raise KeyNumberTaken(number=number)
+            self._write({**keys, number: os.urandom(KEY_BYTES)})
 
     def drop(self, number: int) -> None:
-        """Forget a key, in the file too. Whether anything needs it, the caller has checked."""
-        keys = {other: key for other, key in self._keys.items() if other != number}
+        """Forget a key, in the file too, and no other. Whether anything needs it, the caller has checked."""
+        with self._latest() as keys:
+            self._write({other: key for other, key in keys.items() if other != number})
+
+    @contextmanager
+    def _latest(self) -> Iterator[dict[int, bytes]]:
+        """The keys as the file has them now; nobody else changes it before the block ends."""
+        if self.path is None:
+            yield self._keys
+            return
+        with _locked(self.path):
+            yield _read_key_file(self.path)
+
+    def _write(self, keys: dict[int, bytes]) -> None:
         if self.path is not None:
             _replace_key_file(self.path, keys)
         self._keys = keys
@@ -175,6 +189,20 @@ def _read_key_file(path: Path) -> dict[int, bytes]:
     except UnicodeDecodeError:
         raise InvalidKeyText(path=path) from None
     return parse_keys(text)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One change of the key file at a time. The lock is a file beside it, because the key file itself is replaced."""
+    try:
+        handle = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise KeyFileUnreadable(path=path, reason=error.strerror) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # and with it the lock
 
 
 def _replace_key_file(path: Path, keys: Mapping[int, bytes]) -> None:

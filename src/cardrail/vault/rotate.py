@@ -49,12 +49,14 @@ def rotate_master_key(
 ) -> Rotation:
     """Make a new key current (a new one in the key file; the highest one given, where keys come from the environment).
 
-    Raises NoNewMasterKey where the environment gives no new key, MissingMasterKey, WrongMasterKey.
+    Raises NoNewMasterKey where the environment gives no new key, MissingMasterKey, WrongMasterKey; KeyNumberTaken, or one of the former
+    two, where another rotation was quicker: nothing is wrapped then.
     """
     number = _prepare(db, keyring)
 
     def begin(tx: Tx) -> tuple[int, int]:
         register_keys(tx, keyring, [number], to_micros(clock.now()))
+        check_keys(tx, keyring)  # somebody else may have registered that number first, with another key
         store.retire_below(tx, number, to_micros(clock.now()))
         keys = store.service_keys_to_rewrap(tx, number)
         rows = [(keyring.wrap(number, keyring.unwrap(old, wrapped)), number, name) for name, wrapped, old in keys]
