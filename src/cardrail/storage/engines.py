@@ -6,6 +6,7 @@ a reader never discovers at its first write that it is too late.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 import warnings
@@ -20,6 +21,9 @@ from cardrail.storage.turns import Turn, connection_in_turn
 
 SQLITE_FIXED: Final = (3, 51, 3)
 """The first release without the WAL-reset bug, which could lose a commit when a checkpoint met a reader."""
+
+PING_AFTER_SECONDS: Final = 1.0
+"""How long a pooled PostgreSQL connection may rest before it is asked whether its server is still there."""
 
 WAL_PAGES: Final = 4_000
 """Pages between checkpoints: fewer, longer ones cost less in the slowest percent of orders than SQLite's 1,000."""
@@ -48,13 +52,33 @@ def make_engine(url: str | sa.URL, *, for_dbos: bool = False, pool: int = 20, tu
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(parsed, for_dbos=for_dbos, pool=pool, turn=turn)
-    return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
+    return _postgres_engine(parsed, pool=pool)
+
+
+def _postgres_engine(url: sa.URL, *, pool: int) -> sa.Engine:
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
         pool_size=pool,
         max_overflow=0,
-        pool_pre_ping=True,
+        hide_parameters=True,  # no row in an error's text
         connect_args={"options": r"-c default_transaction_isolation=read\ committed -c lock_timeout=2000 -c timezone=UTC"},
     )
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: Any, _proxy: Any) -> None:
+        """Ask whether the server is still there; of a connection that just spoke with it that cost a sixth of a busy lane's time."""
+        if time.monotonic() - record.info.get("idle_since", -math.inf) < PING_AFTER_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise sa.exc.DisconnectionError from error
+
+    return engine
 
 
 def _sqlite_engine(url: sa.URL, *, for_dbos: bool, pool: int, turn: Turn | None) -> sa.Engine:
@@ -62,7 +86,7 @@ def _sqlite_engine(url: sa.URL, *, for_dbos: bool, pool: int, turn: Turn | None)
     arguments: dict[str, Any] = {"cached_statements": 512}
     if turn is not None:
         arguments["factory"] = connection_in_turn(module, turn)
-    engine = sa.create_engine(url, module=module, pool_size=pool, max_overflow=0, connect_args=arguments)
+    engine = sa.create_engine(url, module=module, pool_size=pool, max_overflow=0, hide_parameters=True, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
