@@ -10,8 +10,11 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from cardrail.kernel import PlainCode, Secret
+from cardrail.api import rim
+from cardrail.api.errors import InternalFault, RouteNotFound
+from cardrail.kernel import PlainCode, QueueFull, Secret
 from cardrail.logs import configure_logs
+from cardrail.vault import CodeUnreadable
 from tests.api.build import Served
 
 PLAIN = "PLAIN-CODE-8412"
@@ -75,3 +78,41 @@ def test_a_line_carries_the_ids_of_its_request_and_partner(server: Served, lines
         assert json.loads(text) | {"request_id": "req_1", "partner_id": "par_1"} == json.loads(text)
     assert "req_1" in text
     assert "par_1" in text
+
+
+def test_a_500_is_logged_with_its_request_and_its_cause(
+    lines: io.StringIO, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order whose codes cannot be opened: the vault's own error, which is ours and shows as internal_error."""
+
+    def unreadable(*_: object) -> None:
+        raise CodeUnreadable from KeyError("x")
+
+    monkeypatch.setattr("cardrail.api.place.open_codes", unreadable)
+    monkeypatch.setattr("cardrail.api.v1.orders.open_codes", unreadable)
+    placed = server.live.post("/v1/orders", json={"items": [{"sku": "TEA", "quantity": 1}]}, headers={"X-Request-Id": "mine-1"})
+    order = server.live.get("/v1/orders").json()["data"][0]["id"]
+    shown = server.live.get(f"/v1/orders/{order}/codes", headers={"X-Request-Id": "mine-2"})
+    assert [placed.status_code, shown.status_code] == [500, 500]
+    text = lines.getvalue()
+    for told in ("mine-1", "mine-2", "CodeUnreadable", "KeyError"):
+        assert told in text
+    assert text.count("request failed") == 2
+
+
+def test_of_a_503_that_many_meet_one_line_a_second_is_logged(lines: io.StringIO) -> None:
+    rim._noted.clear()
+    for _ in range(100):
+        rim.note_fault(QueueFull())
+    assert lines.getvalue().count("QueueFull") == 1
+    rim._noted["queue_full"] = float("-inf"), 99
+    rim.note_fault(QueueFull())
+    assert lines.getvalue().count("QueueFull") == 2
+    assert "99" in lines.getvalue()
+
+
+def test_a_refusal_is_not_logged_as_a_fault_and_our_own_faults_are(lines: io.StringIO) -> None:
+    rim.note_fault(RouteNotFound())
+    assert lines.getvalue() == ""
+    rim.note_fault(InternalFault())
+    assert "request failed" in lines.getvalue()

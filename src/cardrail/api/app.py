@@ -74,6 +74,7 @@ def _own_error(error: HTTPException) -> CardrailError:
     by_status: dict[int, type[HttpError]] = {404: RouteNotFound, 405: MethodNotAllowed, 400: InvalidQuery}
     found = by_status.get(error.status_code)
     if found is None:
-        note_fault(error)
-        return InternalFault()
+        fault = InternalFault()
+        fault.__cause__ = error
+        return fault
     return found()

@@ -17,7 +17,7 @@ from cardrail.api.errors import InvalidHeader, problem_response
 from cardrail.api.gate import ORIGIN, buyer_of
 from cardrail.api.http import check_content_type, decode_body, decoder_for, header, read_body, send_response
 from cardrail.api.render import Codes, encode, order_out
-from cardrail.api.rim import REQUEST_ID
+from cardrail.api.rim import REQUEST_ID, note_fault
 from cardrail.api.wire import MoneyIn, OrderIn, OrderItemIn
 from cardrail.kernel import CardrailError, Money, Reference, currency, new_order_id
 from cardrail.orders import (
@@ -63,6 +63,7 @@ class PlaceEndpoint:
         try:
             status, headers, body = await self._answer(scope, receive)
         except CardrailError as refusal:
+            note_fault(refusal)
             status, headers, body = problem_response(refusal, scope[REQUEST_ID])
         await send_response(send, status, headers, body)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from cardrail.api.errors import problem_response
+from cardrail.api.errors import problem_response, status_of
 from cardrail.api.gate import HEADERS
 from cardrail.api.http import ClientGone, Headers, request_id_of, send_response
 from cardrail.api.meters import Meters
@@ -19,6 +19,9 @@ from cardrail.kernel import CardrailError
 
 REQUEST_ID: Final = "cardrail.request_id"
 """Where in a request's scope its id is kept."""
+
+NOTED_SECONDS: Final = 1.0
+"""How far apart the log's lines about one kind of 503 are."""
 
 _ORDERS: Final = "/v1/orders"
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -74,10 +77,28 @@ class Rim:
             await self._routes(scope, receive, send)
 
 
+_noted: Final[dict[str, tuple[float, int]]] = {}
+"""Code of a 503 → when it was logged last, and how many were not logged since. Used on the event loop only."""
+
+
 def note_fault(error: BaseException) -> None:
-    """Log what is a fault of ours; a refusal is nobody's fault."""
-    if not isinstance(error, CardrailError):
-        log.error("request failed", error=type(error).__name__, exc_info=error)
+    """Log what is answered with 500 or more; a refusal is nobody's fault. Of a 503 that many meet, one line a second."""
+    status = status_of(error) if isinstance(error, CardrailError) else 500
+    if status < 500:
+        return
+    facts: dict[str, Any] = {"error": type(error).__name__, "status": status}
+    if error.__cause__ is not None:
+        facts["cause"] = type(error.__cause__).__name__
+    if status == 500 or not isinstance(error, CardrailError):
+        log.error("request failed", **facts, exc_info=error)
+        return
+    now = time.monotonic()
+    last, skipped = _noted.get(error.code, (float("-inf"), 0))
+    if now - last < NOTED_SECONDS:
+        _noted[error.code] = last, skipped + 1
+        return
+    _noted[error.code] = now, 0
+    log.warning("request not served", **facts, skipped=skipped)
 
 
 def _route_of(scope: Any) -> str:
