@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx2
+
 from tests.api.build import Served, assert_problem
 
 
@@ -66,3 +68,12 @@ def test_the_test_wallet_can_be_set_and_the_real_one_cannot(server: Served) -> N
     body = {"balance": {"amount": "1.00", "currency": "INR"}}
     assert_problem(server.live.put("/v1/sandbox/balance", json=body), 403, "test_key_required")
     assert server.live.get("/v1/balances").json()["data"][0]["available"]["amount"] == "1000000.00"
+
+
+def test_a_test_wallet_holds_no_more_than_a_million_million(server: Served) -> None:
+    def put(amount: str) -> httpx2.Response:
+        return server.test.put("/v1/sandbox/balance", json={"balance": {"amount": amount, "currency": "INR"}})
+
+    assert put("10000000000.00").status_code == 200
+    assert assert_problem(put("10000000000.01"), 400, "invalid_amount")["maximum"] == "10000000000.00"
+    assert put("0.00").status_code == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.ledger.build import LIVE, NODE, Desk
+from tests.ledger.build import LIVE, NODE, Desk, eur
 
 from cardrail.kernel import Mode, TransferId, new_transfer_id
 from cardrail.ledger import (
@@ -26,6 +26,7 @@ from cardrail.ledger import (
     WalletOverdrawn,
     account_parts,
     book,
+    credit,
     platform,
     supplier_account,
     wallet,
@@ -214,3 +215,13 @@ def test_stock_is_booked_against_the_bank(db: Database) -> None:
     )
     assert desk.findings() == []
     assert desk.count("accounts") == 2
+
+
+def test_the_bank_has_room_for_both_or_the_second_is_refused(db: Database) -> None:
+    """Two wallets that are each within bounds and together beyond them: the operator's account would overflow."""
+    desk = Desk(db)
+    desk.credit(2**62 - 10)
+    with pytest.raises(AccountFull):
+        desk.do(lambda tx: credit(tx, desk.by, "par_B", eur(11), LIVE))
+    desk.do(lambda tx: credit(tx, desk.by, "par_B", eur(10), LIVE))
+    assert desk.findings() == []

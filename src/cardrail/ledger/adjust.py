@@ -163,6 +163,7 @@ class _Draft:
 
 def _credit_side(tx: Tx, by: By, purse: Wallet, draft: _Draft) -> Transfer:
     _check_room(purse.credits_posted, draft.amount)
+    _check_room(store.posted_of(tx, draft.other)[0], draft.amount)  # the bank has the sums of all wallets
     balance = store.credit_wallet(tx, purse.name, draft.amount)
     transfer = _posted(by, purse, draft, is_credit=True, balance=balance)
     store.insert_transfers(tx, [store.transfer_row(transfer)])
@@ -174,6 +175,7 @@ def _debit_side(tx: Tx, by: By, purse: Wallet, draft: _Draft, *, allow_debt: boo
     if draft.amount > purse.spendable and not allow_debt:
         raise InsufficientFunds(needed_minor=draft.amount, available_minor=purse.spendable)
     _check_room(purse.debits_posted, draft.amount)
+    _check_room(store.posted_of(tx, draft.other)[1], draft.amount)
     balance = store.take_from_wallet(tx, purse.name, draft.amount, debt_after(purse, draft.amount))
     transfer = _posted(by, purse, draft, is_credit=False, balance=balance)
     store.insert_transfers(tx, [store.transfer_row(transfer)])

@@ -121,6 +121,17 @@ def add_to_account(tx: Tx, name: AccountName, *, debits: int = 0, credits: int =
     add_to_accounts(tx, [(*_account_row(name), debits, credits, now)])
 
 
+_posted: Final = (
+    sa.select(accounts.c.debits_posted, accounts.c.credits_posted).where(accounts.c.name == sa.bindparam("of")).with_for_update()
+)
+
+
+def posted_of(tx: Tx, name: AccountName) -> tuple[int, int]:
+    """(debits, credits) posted to an account, which is locked; zeros if it was never used."""
+    row = tx.execute(_posted, {"of": name}).first()
+    return (int(row[0]), int(row[1])) if row is not None else (0, 0)
+
+
 def _account_row(name: AccountName) -> tuple[AccountName, str, str, str, str, str]:
     parts = account_parts(name)
     return (name, parts.owner, parts.purpose.value, parts.currency, parts.mode.value, parts.node)

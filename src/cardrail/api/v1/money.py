@@ -20,10 +20,13 @@ from cardrail.api.wire import (
     TransactionOut,
     TransactionQuery,
 )
-from cardrail.kernel import Mode, Money, Page, currency, from_micros, to_micros
+from cardrail.kernel import InvalidAmount, Mode, Money, Page, currency, from_micros, to_micros
 from cardrail.ledger import Balance, By, Transfer, balances, credit, debit, list_transfers, load_order_transfers
 from cardrail.orders import Buyer
 from cardrail.storage import Tx
+
+SANDBOX_MINOR_MAX: Final = 10**12
+"""What a test wallet may hold, in minor units: the sums of all test wallets are in one account of the operator's."""
 
 
 @get(
@@ -124,6 +127,8 @@ async def set_sandbox_balance(request: HttpRequest) -> Response[bytes]:
     asked = (await desk.body(request, SandboxBalanceIn)).balance
     unit = currency(asked.currency)
     wanted = Money(money_in(asked.amount, unit.code, unit.digits, "/balance/amount"), unit)
+    if wanted.minor > SANDBOX_MINOR_MAX:
+        raise InvalidAmount(currency=unit.code, pointer="/balance/amount", maximum=Money(SANDBOX_MINOR_MAX, unit).amount)
     by = By(desk.parts.clock.now(), buyer.actor, desk.parts.audit, desk.parts.shop.books.node, buyer.origin)
 
     def work() -> Balance:
