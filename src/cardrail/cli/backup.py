@@ -121,6 +121,10 @@ def restore_release(
     journal: Annotated[list[Path] | None, typer.Option(help="A folder of journal files; once for each node's.")] = None,
     without_journal: Annotated[bool, typer.Option("--without-journal", help="There is no journal any more.")] = False,
     accept_gaps: Annotated[bool, typer.Option("--accept-gaps", help="Go on though the journal is incomplete.")] = False,
+    accept_imports: Annotated[
+        bool,
+        typer.Option("--accept-imports", help="Go on though codes were imported meanwhile: none of them is one that was sold."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -134,7 +138,7 @@ def restore_release(
         reading = JournalReading()
         if without_journal:
             _confirm_without(yes or dry_run)
-            report = _release(cardrail, None, dry_run)
+            report = _release(cardrail, None, dry_run, accept_imports)
         else:
             files = journal_files(journal or [], since)
             if not files:
@@ -143,11 +147,13 @@ def restore_release(
                 pass
             if not reading.is_complete and not accept_gaps and not dry_run:
                 raise JournalIncomplete(unreadable_lines=reading.damaged, orders_missing=reading.missing, option="--accept-gaps")
-            report = _release(cardrail, read_journal(files, int(since.timestamp() * 1_000_000), JournalReading()), dry_run)
+            report = _release(
+                cardrail, read_journal(files, int(since.timestamp() * 1_000_000), JournalReading()), dry_run, accept_imports
+            )
     _show_release(report, reading, as_json=as_json)
 
 
-def _release(cardrail: Cardrail, entries: Any, dry_run: bool) -> Release:
+def _release(cardrail: Cardrail, entries: Any, dry_run: bool, accept_imports: bool) -> Release:
     with err.status("Comparing the journal with the database"):
         return release_restored(
             cardrail.db,
@@ -157,6 +163,7 @@ def _release(cardrail: Cardrail, entries: Any, dry_run: bool) -> Release:
             node=cardrail.settings.node_name,
             actor="cli",
             dry_run=dry_run,
+            accept_imports=accept_imports,
         )
 
 
@@ -177,6 +184,9 @@ def _show_release(report: Release, reading: JournalReading, *, as_json: bool) ->
                 "journal": reading,
                 "codes_sold": report.codes_sold,
                 "codes_withdrawn": report.codes_withdrawn,
+                "codes_revoked": report.codes_revoked,
+                "codes_withheld": report.held,
+                "imported_since": report.imported_since,
                 "written_off": {code: _amount(amount, code) for code, amount in report.written_off.items()},
                 "slices_released": report.slices_released,
                 "unknown_lots": report.unknown_lots,
@@ -204,6 +214,18 @@ def _show_release(report: Release, reading: JournalReading, *, as_json: bool) ->
         listed = ", ".join(f"{first + 1}–{end}" for first, end in spans)
         err.print(
             f"[yellow]Lot {lot_id} came after the backup, and its codes {listed} are sold: leave them out if you import it again.[/yellow]"
+        )
+    for one in report.held[:LOST_SHOWN]:
+        err.print(
+            f"[yellow]Order {one.order_id} of {one.partner_id} does not show {one.codes} codes of lot {one.lot_id} any more: "
+            "another order got them.[/yellow]"
+        )
+    if len(report.held) > LOST_SHOWN:
+        err.print(f"[yellow]… and {len(report.held) - LOST_SHOWN:,} more; --json lists them all.[/yellow]")
+    if report.imported_since:
+        lots = ", ".join(report.imported_since)
+        err.print(
+            f"[red]Imported since the restore, and perhaps with sold codes in them: {lots}. Take them back: cardrail codes undo.[/red]"
         )
     if report.is_released:
         out.print(f"Released: {report.slices_released} slices are for sale again.")

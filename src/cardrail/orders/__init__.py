@@ -2,8 +2,10 @@
 
 from cardrail.orders.cancel import cancel_order, expire_unpaid
 from cardrail.orders.errors import (
+    AmountTooLarge,
     CredentialChanged,
     IdempotencyConflict,
+    ImportedWhileFrozen,
     InvalidationRefused,
     InvalidOrder,
     InvalidTransition,
@@ -40,7 +42,7 @@ from cardrail.orders.model import (
 from cardrail.orders.place import Shop, place_orders, read_versions
 from cardrail.orders.read import OrderFilter, find_orders, get_order, list_orders, order_history, reveal_order
 from cardrail.orders.refund import refund_order
-from cardrail.orders.release import LostOrder, Release, freeze_restored, journal_since, release_restored
+from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
 from cardrail.orders.review import resolve_as_failed, send_to_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of, sandbox_offer, sandbox_price
@@ -57,11 +59,14 @@ __all__ = [
     "TEST_SKUS",
     "TRANSITIONS",
     "UNITS_MAX",
+    "AmountTooLarge",
     "Behaviour",
     "Books",
     "Buyer",
     "CredentialChanged",
+    "HeldCodes",
     "IdempotencyConflict",
+    "ImportedWhileFrozen",
     "InvalidOrder",
     "InvalidTransition",
     "InvalidationPolicy",

@@ -2,12 +2,13 @@
 
 OrderError
 ├── OrderNotFound
-├── InvalidOrder            TooManyUnits, WrongCurrency
+├── InvalidOrder            TooManyUnits, AmountTooLarge, WrongCurrency
 ├── OutOfStock, PriceChanged
 ├── IdempotencyConflict     ReferenceUsed
 ├── InvalidTransition       NotCancellable, NotPayable
 ├── InvalidationRefused
 ├── RefundTooLarge
+├── ImportedWhileFrozen
 └── CredentialChanged
 """
 
@@ -38,6 +39,12 @@ class TooManyUnits(InvalidOrder):
     """The order asks for more units than one order may have."""
 
     code = "too_many_units"
+
+
+class AmountTooLarge(InvalidOrder):
+    """The order's total is more than an account can hold; nothing was charged."""
+
+    code = "amount_too_large"
 
 
 class WrongCurrency(InvalidOrder):
@@ -99,6 +106,15 @@ class RefundTooLarge(OrderError):
     """More than the order's charge cannot be refunded."""
 
     code = "refund_too_large"
+
+
+class ImportedWhileFrozen(OrderError):
+    """Codes were imported since the restore, and the journal knows sold codes of files that this database does not have: the same ones?
+
+    Take those imports back (`cardrail codes undo`), release, and import the files without the sold codes, which a dry run names.
+    """
+
+    code = "imported_while_frozen"
 
 
 class CredentialChanged(OrderError):

@@ -9,7 +9,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from cardrail.kernel import Mode, OrderId, to_micros
-from cardrail.orders.tables import orders
+from cardrail.orders.states import OrderState
+from cardrail.orders.tables import allocations, order_items, orders
 from cardrail.storage import Tx, events
 
 PAGE: Final = 500
@@ -22,10 +23,34 @@ _CHANGED: Final = (
     .order_by(events.c.id)
     .limit(PAGE)
 )
+_has_codes: Final = sa.exists().where(order_items.c.order_id == orders.c.id, order_items.c.lot_id.is_not(None))
 _MARK_REVEALED: Final = (
     sa.update(orders)
-    .where(orders.c.mode == Mode.LIVE.value, orders.c.revealed_at.is_(None), orders.c.charged_minor > 0)
+    .where(orders.c.mode == Mode.LIVE.value, orders.c.revealed_at.is_(None), _has_codes)
     .values(revealed_at=sa.bindparam("now"))
+)
+
+
+_FIRST_HOLDERS: Final = (
+    sa.select(orders.c.id, orders.c.partner_id, order_items.c.first_seq, order_items.c.code_count)
+    .join(order_items, order_items.c.order_id == orders.c.id)
+    .where(
+        order_items.c.lot_id == sa.bindparam("lot"),
+        order_items.c.first_seq < sa.bindparam("end"),
+        order_items.c.first_seq + order_items.c.code_count > sa.bindparam("first"),
+        order_items.c.state != OrderState.INVALIDATED.value,
+    )
+)
+_MORE_HOLDERS: Final = (
+    sa.select(orders.c.id, orders.c.partner_id, allocations.c.first_seq, allocations.c.code_count)
+    .join(allocations, allocations.c.order_id == orders.c.id)
+    .join(order_items, sa.and_(order_items.c.order_id == allocations.c.order_id, order_items.c.line == allocations.c.line))
+    .where(
+        allocations.c.lot_id == sa.bindparam("lot"),
+        allocations.c.first_seq < sa.bindparam("end"),
+        allocations.c.first_seq + allocations.c.code_count > sa.bindparam("first"),
+        order_items.c.state != OrderState.INVALIDATED.value,
+    )
 )
 
 
@@ -46,6 +71,13 @@ def changed_orders(tx: Tx, since: datetime) -> Iterator[list[OrderId]]:
 def mark_all_revealed(tx: Tx, now: int) -> int:
     """Take it that the codes of every live order were seen; returns how many orders had not been known to be."""
     return tx.execute(_MARK_REVEALED, {"now": now}).rowcount
+
+
+def holders(tx: Tx, lot_id: str, first: int, end: int) -> Iterator[tuple[str, str, int]]:
+    """(order, partner, how many) of the orders here that hold codes of this span; invalidated ones hold none."""
+    for query in (_FIRST_HOLDERS, _MORE_HOLDERS):
+        for order_id, partner_id, start, count in tx.execute(query, {"lot": lot_id, "first": first, "end": end}):
+            yield order_id, partner_id, min(end, start + count) - max(first, start)
 
 
 def _first_body(moment: datetime) -> str:

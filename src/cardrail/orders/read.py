@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cardrail.kernel import Clock, OrderId, to_micros
@@ -11,8 +11,8 @@ from cardrail.orders import store
 from cardrail.orders.errors import OrderNotFound
 from cardrail.orders.model import Buyer, Order, OrderItem, Unit, binding
 from cardrail.orders.states import OrderState
-from cardrail.storage import AuditLog, Database, Tx, audit_entry
-from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed
+from cardrail.storage import AuditLog, Database, Tx, all_restores, audit_entry
+from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed, withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def order_history(db: Database, order_id: OrderId) -> list[Any]:
 def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, order_id: OrderId) -> Order:
     """The partner's order with its sealed codes, each allocation noted in the audit log. Raises OrderNotFound.
 
-    The codes are opened by the caller, after the commit. An order that was invalidated or has nothing gives none.
+    The codes are opened by the caller, after the commit. An order that was invalidated or has nothing gives none, and
+    a code that a restored database knows to be another order's is left out.
     """
     now = clock.now()
     with db.transaction() as tx:
@@ -82,10 +83,11 @@ def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, orde
         if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
             return order
         attach_units(tx, order.items)
+        shown = _withhold(tx, order)
         if order.revealed_at is None:
             order.revealed_at = to_micros(now)
             store.mark_revealed(tx, order.id, order.revealed_at)
-        details = {"reveals": [reveal_row(order, buyer, one) for item in order.items for one in item.allocations]}
+        details = {"reveals": [reveal_row(order, buyer, one) for one in shown]}
         entry = audit_entry(
             now, buyer.actor, "code.revealed", subject=order.id, partner_id=order.partner_id, origin=buyer.origin, details=details
         )
@@ -96,6 +98,20 @@ def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, orde
 def reveal_row(order: Order, buyer: Buyer, allocation: Allocation) -> list[Any]:
     """What the audit log keeps of one reveal: order, who, from where, lot, first code, how many."""
     return [order.id, buyer.actor, buyer.origin, allocation.lot_id, allocation.first_seq, allocation.count]
+
+
+def _withhold(tx: Tx, order: Order) -> list[Allocation]:
+    """Take out the codes that another order got, as the release of a restored database found; returns the ranges that are left."""
+    ranges = [one for item in order.items for one in item.allocations]
+    if not all_restores(tx):
+        return ranges
+    gone = withheld(tx, [(one.lot_id, one.first_seq, one.count) for one in ranges])
+    if not gone:
+        return ranges
+    for item in order.items:
+        item.units = [one for one in item.units if (one.lot_id, one.seq) not in gone]
+    singles = [(one, seq) for one in ranges for seq in range(one.first_seq, one.first_seq + one.count)]
+    return [replace(one, first_seq=seq, count=1) for one, seq in singles if (one.lot_id, seq) not in gone]
 
 
 def attach_units(tx: Tx, items: Iterable[OrderItem], keys: dict[str, LotKey] | None = None) -> None:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from cardrail.kernel import Clock, Mode, OrderId, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders import journal_store, store
+from cardrail.orders.errors import ImportedWhileFrozen
 from cardrail.storage import (
     AuditEntry,
     AuditLog,
@@ -30,7 +31,18 @@ from cardrail.storage import (
     mark_restored,
     open_restores,
 )
-from cardrail.vault import Lot, LotState, cost_of, load_lots, merge_spans, set_frozen, withdraw_codes
+from cardrail.vault import (
+    Lot,
+    LotKind,
+    LotState,
+    cost_of,
+    list_lots,
+    load_lots,
+    merge_spans,
+    revoke_spans,
+    set_frozen,
+    withdraw_codes,
+)
 
 T = TypeVar("T")
 
@@ -56,6 +68,16 @@ class LostOrder:
     codes: int
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCodes:
+    """Codes that an order of this database holds, and that were sold to somebody else after the backup."""
+
+    order_id: str
+    partner_id: str
+    lot_id: str
+    codes: int
+
+
 @dataclass(slots=True)
 class Release:
     """What a release did, or would do."""
@@ -71,6 +93,12 @@ class Release:
     """What those had cost, by currency."""
     unknown_lots: dict[str, list[Span]] = field(default_factory=dict)
     """Sold codes of lots that were imported after the backup: their file must not be imported again as it is."""
+    codes_revoked: int = 0
+    """How many of the sold codes were marked now, wherever they are: they are never sold or shown again."""
+    held: list[HeldCodes] = field(default_factory=list)
+    """Orders that do not show these codes any more, because another order got them."""
+    imported_since: list[str] = field(default_factory=list)
+    """Live lots imported since the restore, where ``unknown_lots`` says that they may hold sold codes."""
     slices_released: int = 0
     was_frozen: bool = True
     is_released: bool = False
@@ -106,16 +134,22 @@ def release_restored(
     node: str,
     actor: str,
     dry_run: bool = False,
+    accept_imports: bool = False,
 ) -> Release:
     """Take out of stock what the journal's entries say was sold, write its cost off, and let the rest be sold again.
 
     ``entries`` None releases without a journal: whatever was sold after the backup may be sold a second time. Releasing again, or with
-    a journal that is found later, takes out only what is still there. Raises NotRestored.
+    a journal that is found later, takes out only what is still there.
+
+    Raises NotRestored; ImportedWhileFrozen where a file was imported since the restore and the journal knows sold codes of files that
+    this database does not have (``accept_imports``: it is not one of those).
     """
     now = clock.now()
     try:
         with db.transaction() as tx:
-            report = _release(tx, entries or (), node=node, now=now)
+            report = _release(tx, entries or (), node=node, now=now, actor=actor)
+            if report.imported_since and not (dry_run or accept_imports):
+                raise ImportedWhileFrozen(lots=", ".join(report.imported_since), option="--accept-imports")
             audit.append(tx, [_audit(report, now, actor, with_journal=entries is not None)])
             if dry_run:
                 raise _Rehearsed(report)  # noqa: TRY301  # raising is how a transaction is rolled back
@@ -133,7 +167,7 @@ class _Rehearsed(Exception):
         self.report = report
 
 
-def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetime) -> Release:
+def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetime, actor: str) -> Release:
     report = Release(_taken_at(tx), was_frozen=bool(open_restores(tx)))
     sold = _unknown_sales(tx, entries, report)
     for ids in _chunks(sorted(sold)):
@@ -144,6 +178,10 @@ def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetim
                 report.unknown_lots[lot_id] = merge_spans(sold[lot_id])
             else:
                 _withdraw(tx, lot, sold[lot_id], report, node=node, now=now)
+                _revoke(tx, lot, sold[lot_id], report, now=now, actor=actor)
+    if report.unknown_lots and report.was_frozen:
+        since = to_micros(min(one.restored_at for one in open_restores(tx)))
+        report.imported_since = [lot.id for lot in list_lots(tx, state=LotState.OPEN) if _may_hold_sold_codes(lot, since)]
     report.slices_released = set_frozen(tx, Mode.LIVE, is_frozen=False)
     close_restores(tx, now)
     return report
@@ -203,12 +241,31 @@ def _withdraw(tx: Tx, lot: Lot, spans: list[Span], report: Release, *, node: str
     )
 
 
+def _revoke(tx: Tx, lot: Lot, spans: list[Span], report: Release, *, now: datetime, actor: str) -> None:
+    """Mark the sold codes, also those that are in no slice: a blocked one could be unblocked, one of an order here be shown."""
+    report.codes_revoked += revoke_spans(tx, lot, spans, actor=actor, at=to_micros(now))
+    if lot.kind is LotKind.SHARED:
+        return
+    found: dict[tuple[str, str], int] = {}
+    for first, end in merge_spans(spans):
+        for order_id, partner_id, codes in journal_store.holders(tx, lot.id, first, end):
+            found[order_id, partner_id] = found.get((order_id, partner_id), 0) + codes
+    report.held += [HeldCodes(*who, lot.id, codes) for who, codes in sorted(found.items())]
+
+
+def _may_hold_sold_codes(lot: Lot, since: int) -> bool:
+    return lot.mode is Mode.LIVE and lot.kind is LotKind.STOCK and lot.created_at >= since
+
+
 def _audit(report: Release, now: datetime, actor: str, *, with_journal: bool) -> AuditEntry:
     details = {
         "taken_at": report.taken_at.isoformat(),
         "with_journal": with_journal,
         "orders_lost": len(report.lost_orders),
         "codes_withdrawn": report.codes_withdrawn,
+        "codes_revoked": report.codes_revoked,
+        "orders_with_codes_withheld": len({one.order_id for one in report.held}),
+        "lots_imported_since": report.imported_since,
         "written_off": report.written_off,
         "slices_released": report.slices_released,
     }

@@ -55,6 +55,7 @@ from cardrail.vault.model import (
     cost_of,
 )
 from cardrail.vault.read_file import BadLine, DuplicateLine, Lines, parse_expiry
+from cardrail.vault.registered import keys_are_registered
 from cardrail.vault.returns import mark_exceptions, return_to_stock
 from cardrail.vault.rotate import KeyStatus, Rotation, drop_master_key, list_master_keys, rotate_master_key
 from cardrail.vault.seal import CodeOpener, generate_test_codes
@@ -76,7 +77,7 @@ from cardrail.vault.store import (
 )
 from cardrail.vault.tables import NEVER
 from cardrail.vault.verify import VAULT_CHECKS, lot_counts, unsold_costs, unsold_spans
-from cardrail.vault.withdraw import merge_spans, withdraw_codes
+from cardrail.vault.withdraw import merge_spans, revoke_spans, withdraw_codes, withheld
 
 __all__ = [
     "NEVER",
@@ -153,6 +154,7 @@ __all__ = [
     "generate_test_codes",
     "import_codes",
     "inspect_code",
+    "keys_are_registered",
     "list_lots",
     "list_master_keys",
     "load_lot",
@@ -168,6 +170,7 @@ __all__ = [
     "read_sealed",
     "return_to_stock",
     "revoke_code",
+    "revoke_spans",
     "rotate_master_key",
     "service_key",
     "set_frozen",
@@ -178,4 +181,5 @@ __all__ = [
     "unsold_costs",
     "unsold_spans",
     "withdraw_codes",
+    "withheld",
 ]

@@ -11,6 +11,7 @@ from cardrail.vault.errors import (
     CodeAlreadySold,
     CodeNotBlocked,
     CodeNotSold,
+    CodeRevoked,
     LotAlreadySold,
     LotHasBlocked,
     LotNotOpen,
@@ -19,6 +20,7 @@ from cardrail.vault.import_codes import OnOpen, remove_codes
 from cardrail.vault.model import ExceptionKind, LotKind, LotState, cost_of
 from cardrail.vault.returns import mark_exceptions
 from cardrail.vault.store import Lot, SliceRow
+from cardrail.vault.withdraw import withheld
 
 OnCost = Callable[[Tx, Lot, int], None]
 """Called in the same transaction with the lot and a code's cost, to book it."""
@@ -68,14 +70,20 @@ def unblock_code(
     actor: str,
     on_return: OnCost | None = None,
 ) -> None:
-    """Undo a block: the code goes back on sale in a slice of its own. Raises LotNotFound, CodeNotFound, CodeNotBlocked."""
+    """Undo a block: the code goes back on sale in a slice of its own.
+
+    Raises LotNotFound, CodeNotFound, CodeNotBlocked, CodeRevoked (it was sold after the backup that the database came from).
+    """
 
     def write(tx: Tx) -> None:
         lot = _lot_with_code(tx, lot_id, seq)
         code = store.require_code(tx, lot_id, seq)
         if not store.delete_exception(tx, lot_id, seq, ExceptionKind.BLOCKED.value):
             raise CodeNotBlocked(lot_id=lot_id, seq=seq)
-        _insert_slice(tx, lot, code.expires_at, seq, seq + 1, is_frozen=False)
+        if ExceptionKind.REVOKED in _kinds(tx, lot_id, seq):
+            raise CodeRevoked(lot_id=lot_id, seq=seq)
+        is_frozen = store.goes_on_sale_frozen(tx, lot.mode)
+        _insert_slice(tx, lot, code.expires_at, seq, seq + 1, is_frozen=is_frozen)
         if on_return is not None:
             on_return(tx, lot, cost_of(lot, seq, 1))
         audit.append(tx, [audit_entry(clock.now(), actor, "code.unblocked", lot_id, details={"seq": seq})])
@@ -93,11 +101,16 @@ def revoke_code(
     actor: str,
     reason: str | None = None,
 ) -> None:
-    """Say that a sold code is no longer honoured. Raises LotNotFound, CodeNotFound, CodeNotSold."""
+    """Say that a sold code is no longer honoured. Raises LotNotFound, CodeNotFound, CodeNotSold.
+
+    A code that a release revoked stays so, with its reason: orders that hold it do not show it.
+    """
 
     def write(tx: Tx) -> None:
         _lot_with_code(tx, lot_id, seq)
         holder = _holder(store.load_lot_slices(tx, lot_id, lock=True), seq)
+        if withheld(tx, [(lot_id, seq, 1)]):
+            return
         if holder is not None or ExceptionKind.BLOCKED in _kinds(tx, lot_id, seq):
             raise CodeNotSold(lot_id=lot_id, seq=seq)
         now = clock.now()

@@ -271,12 +271,12 @@ def _store_chunk(db: Database, lot_id: str, first: int, sealed: list[bytes], mar
 def _open_for_sale(db: Database, clock: Clock, audit: AuditLog, lot: Lot, report: ImportReport, on_open: OnOpen | None) -> Lot:
     """The last transaction: slices, money, audit."""
     opened = replace(lot, state=LotState.OPEN)
-    rows = list(_slice_rows(opened, report.expiries))
 
     def write(tx: Tx) -> None:
         if not store.move_lot_state(tx, lot.id, LotState.LOADING, LotState.OPEN):
             raise ImportOvertaken(lot_id=lot.id)
-        store.insert_slices(tx, rows)
+        is_frozen = store.goes_on_sale_frozen(tx, lot.mode)
+        store.insert_slices(tx, list(_slice_rows(opened, report.expiries, is_frozen=is_frozen)))
         if on_open is not None:
             on_open(tx, opened)
         details = {
@@ -296,7 +296,7 @@ def _open_for_sale(db: Database, clock: Clock, audit: AuditLog, lot: Lot, report
     return opened
 
 
-def _slice_rows(lot: Lot, expiries: list[tuple[int, int]]) -> Iterator[tuple[object, ...]]:
+def _slice_rows(lot: Lot, expiries: list[tuple[int, int]], *, is_frozen: bool) -> Iterator[tuple[object, ...]]:
     head = 0
     is_shared = lot.kind is LotKind.SHARED
     for expires_at, count in expiries:
@@ -311,7 +311,7 @@ def _slice_rows(lot: Lot, expiries: list[tuple[int, int]]) -> Iterator[tuple[obj
             head,
             tail,
             is_shared,
-            False,
+            is_frozen,
         )
         head = tail
 

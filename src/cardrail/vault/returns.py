@@ -30,6 +30,7 @@ def return_to_stock(tx: Tx, allocation: Allocation, *, actor: str, at: int, reas
             raise CodeAlreadyInStock(lot_id=lot.id, first_seq=first, count=allocation.count)
     happened = store.read_exceptions(tx, [(lot.id, first, allocation.count)])
     kept_out = {seq for (_, seq), facts in happened.items() if any(one.kind in _GONE_FOR_GOOD for one in facts)}
+    is_frozen = store.goes_on_sale_frozen(tx, lot.mode)
     ranges = _runs([seq for seq in range(first, end) if seq not in kept_out])
     store.insert_slices(
         tx,
@@ -44,7 +45,7 @@ def return_to_stock(tx: Tx, allocation: Allocation, *, actor: str, at: int, reas
                 head,
                 tail,
                 False,
-                False,
+                is_frozen,
             )
             for head, tail in ranges
         ],

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from cardrail.kernel import Mode, share
-from cardrail.storage import Bulk, Tx, bulk_insert, driver_errors, driver_select
+from cardrail.storage import Bulk, Tx, bulk_insert, driver_errors, driver_select, open_restores
 from cardrail.vault.errors import CodeMissing, CodeNotFound, LotNotFound, StockMoved
 from cardrail.vault.model import Allocation, LotKey, LotKind, LotState, OpenSlice
 from cardrail.vault.tables import code_exceptions, codes, lots, master_keys, service_keys, slices
@@ -252,6 +252,11 @@ def set_frozen(tx: Tx, mode: Mode, *, is_frozen: bool) -> int:
         .values(is_frozen=is_frozen)
     )
     return changed.rowcount
+
+
+def goes_on_sale_frozen(tx: Tx, mode: Mode) -> bool:
+    """Whether what goes on sale now must wait for the release of a restored database."""
+    return mode is Mode.LIVE and bool(open_restores(tx))
 
 
 _UNSOLD_COST = (
