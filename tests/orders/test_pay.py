@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cardrail.kernel import Mode, Money, new_order_id
-from cardrail.ledger import InsufficientFunds
+from cardrail.ledger import InsufficientFunds, list_transfers
 from cardrail.orders import (
     Buyer,
     CredentialChanged,
@@ -161,3 +161,27 @@ def test_an_order_of_several_lines_is_paid_whole(world: World) -> None:
     assert order.charged_minor == 3 * 9_500 + 24_125
     assert world.codes(world.reveal(order.id)) == world.codes(order)
     assert (len(audited(world, "code.revealed")), findings(world)) == (2, [])
+
+
+def test_paying_an_order_that_was_paid_and_still_waits_pays_once(world: World) -> None:
+    test = in_test_mode(world.partner)
+    order = unpaid(world, "TEST_PENDING", buyer=test)
+    first, second = world.place(*[PayOrder(order.id, test) for _ in range(2)])
+    third = world.pay(order.id, test)
+    assert the_order(first).id == the_repeated(second) == the_repeated(third)
+    assert (world.balance(test), moved(world, order.id), findings(world)) == ("999990.00", [("hold", "pending", 1_000)], [])
+    cancel(world, order.id, test)
+    assert isinstance(the_refusal(world.pay(order.id, test)), NotPayable)
+
+
+def test_the_statement_shows_a_late_payment_where_it_was_made(world: World) -> None:
+    taxed(world, fee_minor=100, tax_bps=2_000)
+    world.stock("TEA", 4)
+    waiting = unpaid(world)
+    world.order("TEA")
+    paid(world, waiting.id)
+    world.order("TEA")
+    with world.db.read() as tx:
+        page = list_transfers(tx, world.partner.partner_id, Mode.LIVE).items
+    of_orders = [one.wallet_after_minor for one in page if one.order_id]
+    assert of_orders == sorted(of_orders)  # newest first: each took something

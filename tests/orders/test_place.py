@@ -1,11 +1,14 @@
 """Placing orders from stock: what is charged, what comes, what is refused, and what a repeat gets."""
 
+from dataclasses import replace
+
 import pytest
 
 from cardrail.catalog import FaceValueRequired, InvalidFaceValue, UnknownSku
-from cardrail.kernel import Mode, Money, Reference
+from cardrail.kernel import MINOR_MAX, Mode, Money, Reference
 from cardrail.ledger import InsufficientFunds
 from cardrail.orders import (
+    AmountTooLarge,
     CredentialChanged,
     IdempotencyConflict,
     OrderState,
@@ -15,7 +18,9 @@ from cardrail.orders import (
     TooManyUnits,
     WrongCurrency,
 )
+from cardrail.orders.model import TOTAL_MAX
 from tests.build import World, item, the_order, the_refusal, the_repeated
+from tests.orders.build import findings, in_test_mode, taxed
 
 
 def test_an_order_from_stock_is_charged_and_gets_its_code(world: World) -> None:
@@ -171,3 +176,29 @@ def test_a_credential_that_changed_meanwhile_is_not_served(world: World) -> None
     world.stock("TEA", 1)
     stale = type(world.partner)(world.partner.partner_id, Mode.LIVE, "INR", "key_x", access_version=-1)
     assert isinstance(world.refusal(item("TEA"), buyer=stale), CredentialChanged)
+
+
+def test_a_repeat_that_names_no_currency_is_the_same_whatever_the_partner_pays_with_by_now(world: World) -> None:
+    world.stock("TEA", 2)
+    first = world.order("TEA", key="k")
+    dollars = replace(world.partner, currency="USD")
+    assert the_repeated(world.place(world.command(item("TEA"), key="k", buyer=dollars))[0]) == first.id
+    named = world.command(item("TEA"), key="k", buyer=dollars, currency="USD")
+    assert isinstance(the_refusal(world.place(named)[0]), IdempotencyConflict)
+
+
+@pytest.mark.parametrize("pay_later", [False, True])
+def test_a_total_that_no_column_holds_is_refused(world: World, pay_later: bool) -> None:
+    taxed(world, fee_minor=MINOR_MAX, tax_bps=10_000)
+    asked = (item("TEA", 1_000), item("TEA", 1_000))
+    refused = world.refusal(*asked, pay_later=pay_later)
+    assert isinstance(refused, AmountTooLarge)
+    assert refused.facts == {"max_minor": TOTAL_MAX}
+    assert isinstance(world.refusal(*asked, pay_later=pay_later, buyer=in_test_mode(world.partner)), AmountTooLarge)
+
+
+def test_the_largest_total_is_kept_as_it_is(world: World) -> None:
+    taxed(world, fee_minor=MINOR_MAX, tax_bps=0)
+    order = world.order("TEA", 9, pay_later=True)
+    assert (order.total_minor, findings(world)) == (9 * (MINOR_MAX + 9_500), [])
+    assert order.total_minor < TOTAL_MAX < 10 * MINOR_MAX

@@ -9,6 +9,9 @@ import pytest
 from cardrail.catalog import UnknownSku
 from cardrail.kernel import Mode
 from cardrail.orders import TEST_SKUS, Buyer, Order, OrderState, OutOfStock, PriceChanged
+from cardrail.orders.decide import decide
+from cardrail.orders.place import load
+from cardrail.orders.save import save
 from tests.build import World, item, the_order, the_refusal
 from tests.orders.build import cancel, findings, in_test_mode, moved, reveals, stands, steps, unpaid
 
@@ -140,3 +143,19 @@ def test_an_unpaid_test_order_waits_and_is_paid_like_any_other(world: World, tes
     assert (pending.state, pending.pay_until, world.balance(test)) == (OrderState.PLACED, None, "999980.00")
     cancel(world, pending.id, test)
     assert findings(world) == []
+
+
+@pytest.mark.parametrize(("sku", "state"), [("TEST_PENDING", OrderState.PLACED), ("TEST_REFUND", OrderState.FAILED)])
+def test_a_line_without_a_price_holds_nothing(world: World, test: Buyer, sku: str, state: OrderState) -> None:
+    command = world.command(item("TEA"), item(sku), buyer=test)
+    with world.db.transaction() as tx:
+        plan = decide([command], load(tx, world.shop, [command]))
+        placed = plan.sales[0].order
+        placed.total_minor -= placed.items[0].total_minor
+        placed.items[0].unit_price_minor = placed.items[0].total_minor = 0  # no rule of the catalog gives such a price
+        save(tx, world.shop.books, plan)
+    placed = stands(world, placed.id, test)
+    assert (placed.state, [one.hold_id is not None for one in placed.items]) == (state, [False, True])
+    if state is OrderState.PLACED:
+        cancel(world, placed.id, test)
+    assert (world.balance(test), findings(world)) == ("1000000.00", [])

@@ -202,6 +202,7 @@ STATUS: Final[dict[str, int]] = {
     "order_not_found": 404,
     "invalid_order": 422,
     "too_many_units": 422,
+    "amount_too_large": 422,
     "wrong_currency": 422,
     "out_of_stock": 409,
     "price_changed": 409,

@@ -136,6 +136,7 @@ def command_of(wanted: OrderIn, buyer: Buyer, key: str | None) -> PlaceOrder:
         pay_later=wanted.payment == "later",
         customer_id=wanted.customer_id,
         details=details or None,
+        currency=wanted.currency,
     )
 
 

@@ -15,6 +15,7 @@ from cardrail.catalog import CatalogSnapshot, Offer, Quote, QuoteMismatch, UnitP
 from cardrail.kernel import CardrailError, Currency, DenominationId, Mode, Money, OrderId, QuoteId, apply_bps
 from cardrail.ledger import AccountName, InsufficientFunds, Wallet, wallet
 from cardrail.orders.errors import (
+    AmountTooLarge,
     CredentialChanged,
     IdempotencyConflict,
     NotPayable,
@@ -26,6 +27,7 @@ from cardrail.orders.errors import (
     WrongCurrency,
 )
 from cardrail.orders.model import (
+    TOTAL_MAX,
     UNITS_MAX,
     Buyer,
     ItemRequest,
@@ -139,6 +141,8 @@ def _place(request: PlaceOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outc
         return Repeated(repeated)
     lines = _price_lines(request, facts)
     total = sum([line.item.total_minor for line in lines])
+    if total > TOTAL_MAX:
+        raise AmountTooLarge(max_minor=TOTAL_MAX)
     if request.max_total is not None and _beyond(request.max_total, total, request.buyer.currency):
         raise PriceChanged(total_minor=total, max_minor=request.max_total.minor)
     order = _new_order(request, [line.item for line in lines], total, facts)
@@ -159,7 +163,11 @@ def _pay(request: PayOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outcome:
     if order is None or (order.partner_id, order.mode) != (request.buyer.partner_id, request.buyer.mode):
         raise OrderNotFound(order_id=request.order_id)
     if order.state is not S.PLACED or order.pay_until is None:
-        if order.state in (S.FULFILLED, S.PARTIALLY_FULFILLED):
+        if order.state in (
+            S.FULFILLED,
+            S.PARTIALLY_FULFILLED,
+            S.PLACED,
+        ):  # what is PLACED and waits for no payment was paid with a hold
             return Repeated(order.id)
         raise NotPayable(state=order.state.value)
     if order.pay_until <= facts.now:

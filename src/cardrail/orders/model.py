@@ -20,6 +20,9 @@ ITEMS_MAX: Final = 100
 QUANTITY_MAX: Final = 1_000
 UNITS_MAX: Final = 2_000
 
+TOTAL_MAX: Final = 2**53
+"""An order's total, in minor units: what every reader of JSON still counts exactly, and far enough below 64 bits to be summed up."""
+
 FINGERPRINT_VERSION: Final = b"\x01"
 """First byte of a stored fingerprint; a release that canonicalises otherwise takes the next, and still compares old ones the old way."""
 
@@ -101,13 +104,18 @@ def place_order_command(
     pay_later: bool = False,
     customer_id: str | None = None,
     details: dict[str, Any] | None = None,
+    currency: str | None = None,
 ) -> PlaceOrder:
-    """The command with its hashes: what binds its key and its reference to it, for ever."""
+    """The command with its hashes: what binds its key and its reference to it, for ever.
+
+    ``currency`` is the wallet that was asked for, None where the request left it to the partner's default: an honest repeat is the same
+    order even if the operator has changed that default since.
+    """
     canonical = _canonical.encode(
         [
             [[one.sku, one.quantity, _plain(one.face), one.fields or None] for one in items],
             reference,
-            buyer.currency,
+            currency,
             allow_partial,
             _plain(max_total),
             quote_id,

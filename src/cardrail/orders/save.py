@@ -177,8 +177,12 @@ def _write_money(tx: Tx, books: Books, sales: list[Sale], stock: Mapping[Mode, S
 
 
 def _add_sale(transfers: list[tuple[Any, ...]], sums: Sums, sale: Sale, node: str, now: int) -> None:
-    """The sale's transfer, which shares the order's time-ordered body, and those of its fees and tax."""
+    """The sale's transfer, which shares the new order's time-ordered body, and those of its fees and tax.
+
+    An order that is paid later gets a new body: the wallet's statement goes by ids, and must show the payment where it was made.
+    """
     order = sale.order
+    body = order.id[4:] if isinstance(sale.request, PlaceOrder) else new_body()
     after = sale.wallet_after + sale.fee_minor + sale.tax_minor
     parts = (
         (TransferPurpose.SALE, Purpose.SALES, sale.sale_minor, 0),
@@ -196,7 +200,7 @@ def _add_sale(transfers: list[tuple[Any, ...]], sums: Sums, sale: Sale, node: st
             sums[key] = [0, amount]
         transfers.append(
             (
-                "trf_" + (order.id[4:] if purpose is TransferPurpose.SALE else new_body()),
+                "trf_" + (body if purpose is TransferPurpose.SALE else new_body()),
                 sale.wallet_name,
                 platform(account, order.currency, order.mode, node),
                 amount,
@@ -254,6 +258,8 @@ def _write_holds(tx: Tx, books: Books, sale: Sale, now: int) -> None:
     order = sale.order
     holds = []
     for item in order.items:
+        if not item.total_minor:  # a free one needs no promise
+            continue
         item.hold_id = new_id("hld")
         holds.append(
             NewHold(
