@@ -27,14 +27,16 @@ def catch_up(db: Database, journal: Journal) -> int:
     """Append the newest orders that the journal lacks; returns how many. To be called before the first batch.
 
     A process that died between a commit and its journal lines answered nobody. But its orders stand, and whoever asks again gets the
-    codes: so the lines must be there before anybody can ask.
+    codes: so the lines must be there before this node answers anybody. A node writes its lines in the order of its commits, so what it
+    lacks is younger than the newest line of its own files; what other nodes wrote says nothing about that, and only spares writing an
+    order twice. Where several nodes are up, one of the others may be asked for such an order before the node that sold it starts again.
     """
     added = 0
     with db.read() as tx:
         newest = journal_store.newest_change(tx)
         if newest is None:
             return 0
-        since = _begin(from_micros(newest), newest_entry(journal.folder))
+        since = _begin(from_micros(newest), newest_entry(journal.folder, journal.name))
         known = _known_since(journal, since)
         for ids in journal_store.changed_orders(tx, since):
             found = store.load_orders(tx, [one for one in ids if one not in known])
@@ -49,8 +51,10 @@ def _entry(order: Order, at: int) -> JournalEntry:
 
 
 def _begin(newest_order: datetime, newest_line: int | None) -> datetime:
-    line = newest_order if newest_line is None else from_micros(newest_line)
-    return max(min(newest_order, line), newest_order - CATCH_UP_MAX) - CATCH_UP
+    """From where to compare; a node that has written no line yet may have died over its first one, any time ago."""
+    earliest = newest_order - CATCH_UP_MAX
+    line = earliest if newest_line is None else from_micros(newest_line)
+    return max(min(newest_order, line), earliest) - CATCH_UP
 
 
 def _known_since(journal: Journal, since: datetime) -> set[str]:

@@ -101,6 +101,11 @@ class Journal:
     def folder(self) -> Path:
         return self._folder
 
+    @property
+    def name(self) -> str:
+        """What its files' names begin with: the node's name."""
+        return self._name
+
     def append(self, entries: Sequence[JournalEntry]) -> None:
         """Write a line for each entry, all at once. Never raises: see the module's text."""
         if not entries:
@@ -273,9 +278,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def newest_entry(folder: Path) -> int | None:
-    """When the newest line was written for (microseconds), looking only at the end of the newest day's files."""
-    files = [(match[1], path) for path in folder.glob("*.jsonl") if (match := _FILE.fullmatch(path.name))]
+def newest_entry(folder: Path, name: str | None = None) -> int | None:
+    """When the newest line (of this ``Journal.name``'s files) was written for, looking only at the end of the newest day's files."""
+    files = [
+        (match[1], path)
+        for path in folder.glob("*.jsonl")
+        if (match := _FILE.fullmatch(path.name)) and name in (None, path.name[: match.start(1) - 1])
+    ]
     newest_day = max((day for day, _ in files), default="")
     newest = []
     for _, path in (one for one in files if one[0] == newest_day):
