@@ -52,8 +52,9 @@ def invalidate(world: World, order_id: OrderId, buyer: Buyer | None = None, poli
     return invalidate_order(world.db, world.clock, world.audit, who, order_id, policy, node=NODE, because="wrong card")
 
 
-def refund(world: World, order_id: OrderId, amount_minor: int | None) -> Order:
-    return refund_order(world.db, world.clock, world.audit, order_id, amount_minor, node=NODE, because="late", actor="cli")
+def refund(world: World, order_id: OrderId, amount_minor: int | None, reference: str | None = None) -> Order:
+    facts = {"node": NODE, "because": "late", "actor": "cli"}
+    return refund_order(world.db, world.clock, world.audit, order_id, amount_minor, reference=reference, **facts)
 
 
 def stands(world: World, order_id: OrderId, buyer: Buyer | None = None) -> Order:

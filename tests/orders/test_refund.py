@@ -10,7 +10,7 @@ from cardrail.kernel import new_order_id
 from cardrail.orders import OrderNotFound, OrderState, RefundTooLarge
 from cardrail.orders.refund import split_refund
 from tests.build import World
-from tests.orders.build import audited, findings, invalidate, moved, refund, stands, steps, taxed, unpaid, unseeing
+from tests.orders.build import audited, findings, invalidate, moved, refund, stands, steps, taxed, transfers, unpaid, unseeing
 
 PARTS = st.tuples(*[st.integers(0, 10**12)] * 3)
 
@@ -86,6 +86,23 @@ def test_a_refund_is_told_and_noted(world: World) -> None:
         order.id,
         {"amount_minor": 500, "currency": "INR", "reason": "late"},
     )
+
+
+def test_the_same_reference_gives_back_once(world: World) -> None:
+    world.stock("TEA", 2)
+    order, other = world.order("TEA", reference="o-1"), world.order("TEA")
+    refund(world, order.id, 500)  # its transfers carry the order's own reference
+    assert [refund(world, order.id, 700, one).refunded_minor for one in ("t-1", "t-1", "o-1", "o-1", "t-1")] == [
+        1_200,
+        1_200,
+        1_900,
+        1_900,
+        1_900,
+    ]
+    assert refund(world, other.id, 700, "t-1").refunded_minor == 700
+    assert refund(world, order.id, None, "t-2").refunded_minor == refund(world, order.id, None, "t-2").refunded_minor == 9_500
+    assert (len(audited(world, "order.refunded")), world.balance(), findings(world)) == (5, "999912.00", [])
+    assert {one.reference for one in transfers(world, order.id) if one.amount_minor == 700} == {"t-1", "o-1"}
 
 
 @given(PARTS.filter(any), st.data())

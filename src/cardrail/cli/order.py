@@ -27,6 +27,7 @@ from cardrail.orders import (
     resolve_as_failed,
     send_to_review,
 )
+from cardrail.storage import retrying
 
 app = typer.Typer(help="Orders: look at them, refund, cancel, invalidate, review.", no_args_is_help=True)
 
@@ -106,6 +107,10 @@ def refund_command(
     amount: Annotated[
         str | None, typer.Option(help="In the order's currency; all that is left of the charge unless given.")
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Your own name for this refund: under the same one, an order is refunded once, so it can be repeated."),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -117,8 +122,21 @@ def refund_command(
         if not yes:
             typer.confirm(f"Refund {shown} of order {order.id}?", abort=True)
         node = cardrail.settings.node_name
-        done = refund_order(cardrail.db, cardrail.clock, cardrail.audit, order.id, minor, node=node, because=because, actor="cli")
-    _say(done, f"Refunded {shown}.", as_json)
+        done = retrying(
+            lambda: refund_order(
+                cardrail.db,
+                cardrail.clock,
+                cardrail.audit,
+                order.id,
+                minor,
+                node=node,
+                because=because,
+                actor="cli",
+                reference=reference,
+            )
+        )
+    is_new = done.refunded_minor != order.refunded_minor
+    _say(done, f"Refunded {shown}." if is_new else f"Refunded under {escape(reference or '')} before; nothing moved.", as_json)
 
 
 @app.command("cancel")
@@ -128,7 +146,7 @@ def cancel_command(order_id: OrderArgument, yes: Yes = False, as_json: AsJson = 
         order = _get(cardrail, order_id)
         if not yes:
             typer.confirm(f"Cancel order {order.id}?", abort=True)
-        done = cancel_order(cardrail.db, cardrail.clock, _owner(order), order.id)
+        done = retrying(lambda: cancel_order(cardrail.db, cardrail.clock, _owner(order), order.id))
     _say(done, "Cancelled.", as_json)
 
 
@@ -147,8 +165,10 @@ def invalidate_command(
             typer.confirm(f"Invalidate order {order.id}?", abort=True)
         policy = InvalidationPolicy(window=timedelta(days=36_500), allow_revealed=allow_revealed)
         node = cardrail.settings.node_name
-        done = invalidate_order(
-            cardrail.db, cardrail.clock, cardrail.audit, _owner(order), order.id, policy, node=node, because=because
+        done = retrying(
+            lambda: invalidate_order(
+                cardrail.db, cardrail.clock, cardrail.audit, _owner(order), order.id, policy, node=node, because=because
+            )
         )
     _say(done, "Invalidated.", as_json)
 
@@ -158,7 +178,9 @@ def review_command(order_id: OrderArgument, because: Because, as_json: AsJson = 
     """Put an order's unfinished items aside for a decision; nothing is bought for them meanwhile."""
     with open_context() as cardrail:
         order = _get(cardrail, order_id)
-        done = send_to_review(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+        done = retrying(
+            lambda: send_to_review(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+        )
     _say(done, "In review.", as_json)
 
 
@@ -169,7 +191,9 @@ def resolve_command(order_id: OrderArgument, because: Because, yes: Yes = False,
         order = _get(cardrail, order_id)
         if not yes:
             typer.confirm(f"Resolve order {order.id} as failed?", abort=True)
-        done = resolve_as_failed(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+        done = retrying(
+            lambda: resolve_as_failed(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
+        )
     _say(done, "Resolved.", as_json)
 
 
@@ -177,7 +201,7 @@ def resolve_command(order_id: OrderArgument, because: Because, yes: Yes = False,
 def expire_command(as_json: AsJson = False) -> None:
     """Cancel unpaid orders whose time is over. A running server does this by itself."""
     with open_context() as cardrail:
-        count = expire_unpaid(cardrail.db, cardrail.clock)
+        count = retrying(lambda: expire_unpaid(cardrail.db, cardrail.clock))
     if as_json:
         show_json({"cancelled": count})
     else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from cardrail.kernel import Clock, OrderId, to_micros
 from cardrail.ledger import Phase, Purpose, TransferPurpose, account_parts, load_order_transfers, refund
@@ -24,16 +27,26 @@ def refund_order(
     node: str,
     because: str,
     actor: str,
+    reference: str | None = None,
 ) -> Order:
-    """Give back ``amount_minor`` of the order's charge, or all that is left of it. Raises OrderNotFound, RefundTooLarge."""
+    """Give back ``amount_minor`` of the order's charge, or all that is left of it. Raises OrderNotFound, RefundTooLarge.
+
+    With a ``reference`` it can be repeated after a lost answer: an order that was refunded under it already is returned as it stands, and
+    nothing moves, whatever the amount. The order's history says so, because its transfers carry the order's own reference where a refund
+    has none.
+    """
     now = clock.now()
     with db.transaction() as tx:
         order = lock_order(tx, order_id)
+        if reference is not None and _was_refunded(tx, order, reference):
+            return order
         amount = amount_minor if amount_minor is not None else order.charged_minor - order.refunded_minor
-        give_back(tx, order, amount, node=node, now=now)
+        give_back(tx, order, amount, node=node, now=now, reference=reference)
         order.updated_at = to_micros(now)
         store.update_order(tx, order, from_version=order.version)
-        data = {"amount_minor": amount, "currency": order.currency}
+        data: dict[str, Any] = {"amount_minor": amount, "currency": order.currency}
+        if reference is not None:
+            data["reference"] = reference
         record(tx, order, "order.refunded", before=order.state, because=because, actor=actor, now=to_micros(now), data=data)
         entry = audit_entry(
             now,
@@ -48,7 +61,15 @@ def refund_order(
         return order
 
 
-def give_back(tx: Tx, order: Order, amount_minor: int, *, node: str, now: datetime) -> None:
+def _was_refunded(tx: Tx, order: Order, reference: str) -> bool:
+    """Whether this order, which the caller has locked, was refunded under this reference."""
+    told = [
+        msgspec.json.decode(row.data) for row in store.load_history(tx, order.id) if row.type == "order.refunded" and row.data
+    ]
+    return any(one.get("reference") == reference for one in told)
+
+
+def give_back(tx: Tx, order: Order, amount_minor: int, *, node: str, now: datetime, reference: str | None = None) -> None:
     """The refund's transfers and the order's sum; the caller writes the order. Raises RefundTooLarge."""
     left = order.charged_minor - order.refunded_minor
     if not 0 < amount_minor <= left:
@@ -64,7 +85,7 @@ def give_back(tx: Tx, order: Order, amount_minor: int, *, node: str, now: dateti
         fee_minor=fee,
         tax_minor=tax,
         node=node,
-        reference=order.reference,
+        reference=order.reference if reference is None else reference,
         now=now,
     )
     order.refunded_minor += amount_minor

@@ -1,0 +1,66 @@
+"""`cardrail order` as an operator meets it: beside a busy server, and after an answer that was lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner, Result
+
+from cardrail.cli import order as noun
+from cardrail.cli.context import refusals
+from tests.build import NODE, World
+from tests.orders.build import moved, stands, unpaid, unseeing
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The commands on the test's shop."""
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        with refusals():
+            yield SimpleNamespace(db=world.db, clock=world.clock, audit=world.audit, settings=SimpleNamespace(node_name=NODE))
+
+    monkeypatch.setattr(noun, "open_context", opened)
+    return lambda *words: CliRunner().invoke(noun.app, list(words))
+
+
+def test_a_refund_that_is_repeated_under_its_reference_moves_nothing(world: World, run: Run) -> None:
+    world.stock("TEA", 1)
+    order = world.order("TEA")
+    words = ("refund", order.id, "--because", "late", "--amount", "5.00", "--reference", "t-1", "--yes")
+    first, second, as_json = run(*words), run(*words), run(*words, "--json")
+    assert first.stdout.startswith("Refunded 5.00 INR.")
+    assert second.stdout.startswith("Refunded under t-1 before")
+    assert (second.exit_code, json.loads(as_json.stdout)["refunded"]) == (0, "5.00")
+    assert moved(world, order.id) == [("refund", "posted", 500), ("sale", "posted", 9_500)]
+
+
+@pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@pytest.mark.parametrize("verb", ["refund", "cancel", "invalidate"])
+def test_a_command_outlasts_a_batch_that_holds_the_wallet_for_too_long(world: World, run: Run, verb: str) -> None:
+    world.stock("TEA", 1)
+    order = unpaid(world) if verb == "cancel" else world.order("TEA", buyer=unseeing(world.partner))
+    words = [verb, order.id, "--yes", *([] if verb == "cancel" else ["--because", "late"])]
+    with ThreadPoolExecutor(1) as pool:
+        with world.db.transaction() as tx:
+            tx.execute(sa.text("SELECT name FROM accounts FOR UPDATE"))
+            done = pool.submit(run, *words)
+            time.sleep(2.3)  # beyond the lock time-out
+        assert done.result(20).exit_code == 0, done.result().output
+    after = stands(world, order.id)
+    assert (after.refunded_minor, after.state.value) == {
+        "refund": (9_500, "FULFILLED"),
+        "cancel": (0, "CANCELLED"),
+        "invalidate": (9_500, "INVALIDATED"),
+    }[verb]
