@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from cardrail.catalog import CatalogCache
-from cardrail.kernel import OutcomeUnknown, Unavailable
+from cardrail.kernel import FrozenClock, OutcomeUnknown, Unavailable
 from cardrail.orders import (
     Books,
     Buyer,
+    CredentialChanged,
     IdempotencyConflict,
     NotCancellable,
     Order,
@@ -38,7 +40,7 @@ from cardrail.orders import (
 from cardrail.orders.decide import decide
 from cardrail.orders.place import load
 from cardrail.orders.save import save
-from cardrail.storage import AuditLog, Database, Lane, Tx, retrying
+from cardrail.storage import AuditLog, Database, Lane, Tx, bump_version, read_version, retrying
 from tests.build import World, a_world, item, the_order, the_refusal, the_repeated
 from tests.orders.build import cancel, findings, invalidate, refund, unpaid, unseeing
 
@@ -123,6 +125,42 @@ def test_a_key_that_somebody_else_binds_meanwhile_is_his(world: World, other: Sh
     else:
         assert isinstance(the_refusal(outcome), IdempotencyConflict)
     assert [one.id for one in find_orders(world.db)] == [first.order_id]
+
+
+@ON_POSTGRES
+def test_a_key_that_was_revoked_while_its_order_waited_for_the_wallet_buys_nothing(world: World, other: Shop) -> None:
+    world.stock("TEA", 2)
+    with world.db.read() as tx:
+        buyer = replace(world.partner, access_version=read_version(tx, "access"))
+    with ThreadPoolExecutor(1) as pool:
+        with in_mid_batch(other, world.command(item("TEA"))):
+            answer = pool.submit(placing(world.shop, world.command(item("TEA"), buyer=buyer)))
+            wait_for_somebody_who_waits(world.db)
+            with world.db.transaction() as tx:
+                bump_version(tx, "access")
+        (outcome,) = answer.result(20)
+    assert isinstance(the_refusal(outcome), CredentialChanged)
+    assert (world.in_stock("TEA"), findings(world)) == (1, [])
+
+
+@ON_POSTGRES
+def test_taking_back_locks_lots_in_the_order_of_their_ids(world: World) -> None:
+    skus = ("TEA", "BOOKS")
+    for sku in skus:
+        world.stock(sku, 1)
+    command = world.command(*map(item, reversed(skus)), buyer=unseeing(world.partner))  # the later lot is the first line
+    order = the_order(world.place(command)[0])
+    later, earlier = [one.allocations[0].lot_id for one in order.items]
+    assert earlier < later
+    lock = sa.text("SELECT id FROM lots WHERE id = :id FOR UPDATE NOWAIT")
+    with ThreadPoolExecutor(1) as pool:
+        with world.db.transaction() as tx:
+            tx.execute(lock, {"id": earlier})
+            answer = pool.submit(invalidate, world, order.id)
+            wait_for_somebody_who_waits(world.db)
+            tx.execute(lock, {"id": later})  # nobody has it yet
+        assert answer.result(20).state is OrderState.INVALIDATED
+    assert findings(world) == []
 
 
 @ON_POSTGRES
@@ -250,6 +288,8 @@ class Unsteady(Database):
     fails_on_commit: Exception | None = None
     is_gone = False
     """Nothing can be looked up either."""
+    meanwhile: Callable[[], Any] | None = None
+    """What somebody else does before anybody can look."""
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
@@ -268,6 +308,9 @@ class Unsteady(Database):
     def read(self) -> Iterator[Tx]:
         if self.is_gone:
             raise Unavailable
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
         with super().read() as tx:
             yield tx
 
@@ -323,6 +366,25 @@ def test_a_payment_whose_answer_was_lost_is_looked_up_too(unsteady: World, took_
         with pytest.raises(OutcomeUnknown):
             losing(unsteady, took_place=False).pay(order.id)
     assert (unsteady.in_stock("TEA"), findings(unsteady)) == (1 if took_place else 2, [])
+
+
+@pytest.mark.parametrize("with_placing", [True, False])
+def test_a_payment_that_somebody_else_made_meanwhile_does_not_count_as_ours(
+    unsteady: World, db_url: str, with_placing: bool
+) -> None:
+    unsteady.stock("TEA", 3)
+    order = unpaid(unsteady)
+    rival = Database(db_url)
+    later = FrozenClock(unsteady.clock.now() + timedelta(microseconds=0 if with_placing else 1))
+    shop = Shop(rival, later, CatalogCache(rival, later), Books("second", AuditLog(b"a" * 32, "second/lane"), unsteady.keys))
+    pays = PayOrder(order.id, unsteady.partner)
+    db = losing(unsteady, took_place=False).db
+    assert isinstance(db, Unsteady)
+    db.meanwhile = lambda: the_order(place_orders(shop, [pays])[0])
+    with pytest.raises(OutcomeUnknown):
+        unsteady.place(pays, *[unsteady.command(item("TEA"), key="k")] * with_placing)
+    rival.close()
+    assert (unsteady.balance(), unsteady.in_stock("TEA"), findings(unsteady)) == ("999905.00", 2, [])
 
 
 @pytest.mark.parametrize("took_place", [True, False])

@@ -83,24 +83,27 @@ def _check(order: Order, policy: InvalidationPolicy, clock: Clock) -> None:
 
 
 def _take_back(tx: Tx, order: Order, *, returned: bool, node: str, actor: str, now: int) -> None:
-    """Codes go back to stock, or are revoked; their cost follows them: into stock again, or from cost of goods to write-offs."""
+    """Codes go back to stock, or are revoked; their cost follows them: into stock again, or from cost of goods to write-offs.
+
+    Lots are locked in the order of their ids, whatever the order of the lines: whoever else locks several does the same.
+    """
     lots = load_lots(tx, sorted({one.lot_id for item in order.items for one in item.allocations}))
     back: dict[str, int] = defaultdict(int)
     lost: dict[str, int] = defaultdict(int)
     for item in order.items:
         item.state = OrderState.INVALIDATED if item.delivered else item.state
-        for one in item.allocations:
-            lot = lots[one.lot_id]
-            cost = cost_of(lot, one.first_seq, one.count)
-            if returned:
-                spans = return_to_stock(tx, one, actor=actor, at=now, reason="order invalidated")
-                value = sum(cost_of(lot, first, end - first) for first, end in spans)
-                back[lot.id] += value
-                cost -= value
-            elif lot.kind is not LotKind.SHARED:
-                seqs = range(one.first_seq, one.first_seq + one.count)
-                mark_exceptions(tx, ExceptionKind.REVOKED, one.lot_id, seqs, actor=actor, at=now, reason="order invalidated")
-            lost[lot.id] += cost
+    for one in sorted([one for item in order.items for one in item.allocations], key=lambda one: (one.lot_id, one.first_seq)):
+        lot = lots[one.lot_id]
+        cost = cost_of(lot, one.first_seq, one.count)
+        if returned:
+            spans = return_to_stock(tx, one, actor=actor, at=now, reason="order invalidated")
+            value = sum(cost_of(lot, first, end - first) for first, end in spans)
+            back[lot.id] += value
+            cost -= value
+        elif lot.kind is not LotKind.SHARED:
+            seqs = range(one.first_seq, one.first_seq + one.count)
+            mark_exceptions(tx, ExceptionKind.REVOKED, one.lot_id, seqs, actor=actor, at=now, reason="order invalidated")
+        lost[lot.id] += cost
     for lot in sorted(lots.values(), key=lambda one: (one.cost_currency or "", one.id)):  # as the lane does: accounts by name
         _book(tx, order, lot, back[lot.id], Purpose.STOCK, TransferPurpose.STOCK_RETURN, node=node, now=now)
         _book(tx, order, lot, lost[lot.id], Purpose.WRITE_OFFS, TransferPurpose.WRITE_OFF, node=node, now=now)

@@ -21,7 +21,6 @@ from cardrail.orders.decide import Facts, Known, Plan, decide
 from cardrail.orders.journal import journal_entries
 from cardrail.orders.model import Order, OrderRequest, Outcome, PayOrder, PlaceOrder
 from cardrail.orders.save import Books, save
-from cardrail.orders.states import OrderState
 from cardrail.storage import Database, Journal, Tx, driver_select, is_unique_violation, retrying
 from cardrail.vault import Stock, load_open_slices
 
@@ -82,23 +81,31 @@ def _write_journal(shop: Shop, plan: Plan | None) -> None:
 def _was_committed(db: Database, plan: Plan) -> bool:
     """Whether the batch whose commit lost its answer took place: one of its orders is as planned, then all are.
 
-    A batch that writes nothing needs no commit. Where the database cannot be asked, nobody knows: that is False too.
+    The best witness is a new order: its id is ours alone. An order that was only paid may have been paid by another process since, so
+    it must carry this batch's moment and codes; one that was changed once more says nothing, which is False. A batch that writes
+    nothing needs no commit. Where the database cannot be asked, nobody knows: that is False too.
     """
     if not plan.sales:
         return True
-    sale = plan.sales[0]
+    sale = next((one for one in plan.sales if isinstance(one.request, PlaceOrder)), plan.sales[0])
 
     def look() -> bool:
         with db.read() as tx:
             found = store.load_orders(tx, [sale.order.id])
-        if isinstance(sale.request, PayOrder):  # it was there before; paid or cancelled, it waits no longer
-            return found[0].pay_until is None and found[0].state is not OrderState.CANCELLED
-        return bool(found)
+        if isinstance(sale.request, PlaceOrder):
+            return bool(found)
+        return found[0].updated_at == plan.facts.now and _marks(found[0]) == _marks(sale.order)
 
     try:
         return retrying(look)
     except Unavailable:
         return False
+
+
+def _marks(order: Order) -> list[tuple[str, str | None, tuple[str, int, int] | None]]:
+    """What a payment wrote to each line: its state, its hold, and where its first codes are from."""
+    firsts = [(item, item.allocations[0] if item.allocations else None) for item in order.items]
+    return [(item.state, item.hold_id, (one.lot_id, one.first_seq, one.count) if one else None) for item, one in firsts]
 
 
 def _load_and_decide(tx: Tx, shop: Shop, requests: Sequence[OrderRequest]) -> Plan:
@@ -110,11 +117,13 @@ def _load_and_decide(tx: Tx, shop: Shop, requests: Sequence[OrderRequest]) -> Pl
 
 
 def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: bool = False) -> Facts:
-    """Lock and read all that the decision looks at: wallets, then orders, quotes and limits, then slices; each kind in id order."""
+    """Lock and read all that the decision looks at: wallets, then orders, quotes and limits, then slices; each kind in id order.
+
+    The versions are read when the wallets and orders are locked: a batch may wait for those locks for seconds, and a key that is revoked
+    or a price that is changed meanwhile must count. (Only a wait for slices comes later; they are held by batches that already write.)
+    """
     moment = shop.clock.now()
     now = to_micros(moment)
-    catalog_version, access_version = read_versions(tx)
-    snapshot = shop.catalog.ensure(tx, catalog_version, moment.date())
     placing = [one for one in requests if isinstance(one, PlaceOrder)]
     paying = sorted({one.order_id for one in requests if isinstance(one, PayOrder)})
     names = {wallet(one.buyer.partner_id, one.buyer.currency, one.buyer.mode) for one in placing}
@@ -122,6 +131,8 @@ def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: b
         names |= {wallet(one.partner_id, one.currency, one.mode) for one in store.load_orders(tx, paying)}
     wallets = load_wallets(tx, names)
     unpaid = {order.id: order for order in store.load_orders(tx, paying, lock=True)} if paying else {}
+    catalog_version, access_version = read_versions(tx)
+    snapshot = shop.catalog.ensure(tx, catalog_version, moment.date())
     quotes = sorted({QuoteId(one.quote_id) for one in placing if one.quote_id})
     return Facts(
         now=now,
