@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from cardrail.access import AccessTokens, KeyCache, RateLimiter
 from cardrail.catalog import CatalogCache
@@ -17,7 +18,9 @@ from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
 from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_orders
 from cardrail.storage import AuditLog, Database, Journal, Lane
 from cardrail.storage.migrations import current_revision, newest_revision
-from cardrail.vault import CodeOpener, Keyring, check_keys, service_key
+from cardrail.vault import CodeOpener, Keyring, check_keys, keys_are_registered, service_key
+
+_SERVICES: Final = ("audit", "cursor", "token")
 
 
 class SchemaOutdated(CardrailError):
@@ -81,11 +84,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         raise SchemaOutdated(database=current_revision(db), needed=newest_revision())
     given = settings.master_keys
     keyring = Keyring.from_text(given.get_secret_value()) if given is not None else Keyring.from_file(settings.key_path)
-    with db.transaction() as tx:
-        check_keys(tx, keyring, clock)
-        audit_key = service_key(tx, keyring, "audit")
-        cursor_key = service_key(tx, keyring, "cursor")
-        token_key = service_key(tx, keyring, "token")
+    audit_key, cursor_key, token_key = _service_keys(db, keyring, clock)
     node = settings.node_name
     catalog = CatalogCache(db, clock)
     keys = KeyCache(db, clock)
@@ -125,6 +124,18 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         journal=journal,
         jobs=Jobs(db),
     )
+
+
+def _service_keys(db: Database, keyring: Keyring, clock: Clock) -> list[bytes]:
+    """The installation's own keys, after the master keys proved to be the database's. Only the first opening writes: any other must
+    wait for nobody who does."""
+    with db.read() as tx:
+        if keys_are_registered(tx, _SERVICES):
+            check_keys(tx, keyring)
+            return [service_key(tx, keyring, name) for name in _SERVICES]
+    with db.transaction() as tx:
+        check_keys(tx, keyring, clock)
+        return [service_key(tx, keyring, name) for name in _SERVICES]
 
 
 @contextmanager
