@@ -25,7 +25,7 @@ def test_rotation_takes_seconds_and_every_code_opens_without_the_old_key(place: 
     assert seconds - idle < 10, "it wraps the lots' keys only: the stock does not matter"
     assert rotated["lots"] == len(lots)
     for number in rotated["retired"]:
-        place.cli("keys", "drop", str(number))
+        place.cli("keys", "drop", str(number), "--yes")
     assert old.partition(":")[2] not in key_file.read_text(), "the old key is still there"
     opened = open_all(place)
     assert opened == {code for lot in lots for code in lot}

@@ -83,9 +83,9 @@ def test_an_import_books_its_cost_and_counts_as_stock(run: Any, sku: str, vault:
 def test_a_block_its_undoing_and_the_undoing_of_the_import_leave_the_books_even(run: Any, sku: str, vault: Vault) -> None:
     lot = imported(run, sku, "--lot-cost", "100.00")["lot"]
     assert run(codes, "block", lot, "1", "--reason", "leaked").exit_code == 0
-    assert run(codes, "undo", lot).exit_code == 1
+    assert run(codes, "undo", lot, "--yes").exit_code == 1
     assert run(codes, "unblock", lot, "1").exit_code == 0
-    assert run(codes, "undo", lot).exit_code == 0
+    assert run(codes, "undo", lot, "--yes").exit_code == 0
     with vault.db.read() as tx:
         assert verify_ledger(tx) == []
         assert unsold_cost(tx) == {}
@@ -116,7 +116,7 @@ def test_a_code_is_found_through_standard_input_only(run: Any, sku: str) -> None
         (["import", "-", "--sku", "SKU", "--cost", "1.234"], 1),
         (["import", "-", "--sku", "SKU", "--expires", "soon"], 2),
         (["import", "-", "--sku", "SKU", "--supplier", "a:b"], 2),
-        (["undo", "lot_NONE"], 3),
+        (["undo", "lot_NONE", "--yes"], 3),
         (["block", "lot_NONE", "1"], 3),
     ],
 )
@@ -127,8 +127,8 @@ def test_refusals_have_exit_codes(run: Any, sku: str, words: list[str], exit_cod
 def test_keys_rotate_list_and_drop(run: Any, sku: str) -> None:
     imported(run, sku)
     assert json.loads(run(keys, "rotate", "--json").stdout)["number"] == 2
-    assert run(keys, "drop", "2").exit_code == 1
-    assert run(keys, "drop", "1").exit_code == 0
+    assert run(keys, "drop", "2", "--yes").exit_code == 1
+    assert run(keys, "drop", "1", "--yes").exit_code == 0
     (row,) = json.loads(run(keys, "list", "--json").stdout)["keys"]
     assert (row["number"], row["state"]) == (2, "current")
 
@@ -146,6 +146,14 @@ def test_no_command_prints_a_code_or_a_pin(run: Any, sku: str) -> None:
     for secret in ("WXYZ", "90210", "1111", "2222", "3333"):
         assert secret not in printed
     assert "line " in printed  # the control: something was reported
+
+
+@pytest.mark.parametrize(("nothing", "answer"), [(1, "n\n"), (1, ""), (0, "y\n")])
+def test_an_import_is_undone_only_after_a_yes(run: Any, sku: str, nothing: int, answer: str) -> None:
+    lot = imported(run, sku)["lot"]
+    assert run(codes, "undo", lot, data=answer).exit_code == nothing
+    (row,) = json.loads(run(codes, "lots", "--json").stdout)["lots"]
+    assert row["state"] == ("open" if nothing else "undone")
 
 
 @pytest.mark.parametrize("content", [one.values[0] for one in BAD_LINES])

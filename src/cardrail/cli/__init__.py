@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -76,4 +77,5 @@ def options(
 
 def main() -> None:
     """The console script."""
+    os.umask(0o077)  # database, journal and backups are their owner's only
     app()

@@ -16,6 +16,7 @@ from cardrail.kernel import ApiKeyId, Mode, PartnerId, Secret
 app = typer.Typer(help="The partners' API keys.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 KeyArg = Annotated[str, typer.Argument(help="The key's id, key_…", metavar="KEY")]
 
 
@@ -88,8 +89,10 @@ def rotate(
 
 
 @app.command()
-def revoke(key: KeyArg, as_json: AsJson = False) -> None:
+def revoke(key: KeyArg, yes: Yes = False, as_json: AsJson = False) -> None:
     """End a key now, for ever."""
+    if not yes:
+        typer.confirm(f"End {key} now, for ever?", err=True, abort=True)
     with open_context() as ctx:
         revoked = revoke_key(ctx.db, ctx.clock, ctx.audit, ApiKeyId(key), actor="cli")
     if as_json:

@@ -53,6 +53,7 @@ SHOWN_MAX: Final = 20
 _SUPPLIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 LotArgument = Annotated[str, typer.Argument(metavar="LOT", help="A lot's id: lot_…")]
 SeqArgument = Annotated[int, typer.Argument(metavar="SEQ", min=0, help="The code's number in the lot.")]
 Reason = Annotated[str | None, typer.Option(help="Kept with the code and in the audit log.")]
@@ -173,8 +174,10 @@ def stock(
 
 
 @app.command()
-def undo(lot: LotArgument, as_json: AsJson = False) -> None:
+def undo(lot: LotArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Take back a whole import of which nothing was sold; its codes can then be imported again."""
+    if not yes:
+        typer.confirm(f"Remove all codes of {lot}?", err=True, abort=True)
     with open_context() as ctx:
         undone = undo_import(ctx.db, ctx.clock, ctx.audit, lot, actor=ACTOR, on_undo=_books(ctx).undone)
     _done({"lot": undone.id, "count": undone.count}, f"Import undone: {undone.count} codes removed.", as_json=as_json)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
+import sqlalchemy as sa
 import typer
+from limits.errors import ConfigurationError
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import exc
 
 from cardrail.bootstrap import Cardrail, SchemaOutdated, opened
@@ -30,6 +35,15 @@ out: Final = Console(highlight=False, soft_wrap=True)
 err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+_PASSWORD: Final = re.compile(r"://[^\s/]*@")
+
+
+class DatabaseMissing(CardrailError):
+    """There is no database here yet; `cardrail init` makes one."""
+
+    code = "database_missing"
+
+
 @dataclass(slots=True)
 class _Shared:
     settings: Settings | None = None
@@ -45,7 +59,17 @@ def use_settings(data: Path | None, database: str | None) -> None:
         given["data_dir"] = data
     if database is not None:
         given["database_url"] = database
-    _shared.settings = Settings(**given)
+    with refusals():
+        _shared.settings = Settings(**given)
+        _check_url(_shared.settings.url)
+
+
+def _check_url(url: str) -> None:
+    """Raises ArgumentError; the library raises ValueError for a port that is no number."""
+    try:
+        sa.make_url(url)
+    except ValueError as error:
+        raise exc.ArgumentError from error
 
 
 def settings() -> Settings:
@@ -58,24 +82,59 @@ def settings() -> Settings:
 @contextmanager
 def open_context(*, chain: str = "cli") -> Iterator[Cardrail]:
     """The open installation; a refusal inside the block becomes a message on standard error and an exit code."""
-    with refusals(), opened(settings(), chain=chain) as cardrail:
-        yield cardrail
+    with refusals():
+        must_exist(settings())
+        with opened(settings(), chain=chain) as cardrail:
+            yield cardrail
+
+
+def is_missing(given: Settings) -> bool:
+    """Whether the database is a file of SQLite that does not exist; to open it would make an empty one."""
+    if not given.url.startswith("sqlite"):
+        return False
+    name = sa.make_url(given.url).database
+    return bool(name) and name != ":memory:" and not str(name).startswith("file:") and not Path(str(name)).exists()
+
+
+def must_exist(given: Settings) -> None:
+    """Raises DatabaseMissing, for all commands but those that make a database."""
+    if is_missing(given):
+        raise DatabaseMissing(database=sa.make_url(given.url).database)
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn Cardrail's errors into a sentence and an exit code; anything else is a fault and keeps its traceback."""
+    """Turn what an operator can mend into a sentence and an exit code; anything else is a fault and keeps its traceback."""
     try:
         yield
-    except (KeyProblem, SchemaOutdated, Unavailable) as error:
-        err.print(f"[red]{error}[/red]")
-        raise typer.Exit(EXIT_CLOSED) from error
-    except exc.OperationalError as error:
-        err.print(f"[red]The database cannot be opened: {error.orig}[/red]")
-        raise typer.Exit(EXIT_CLOSED) from error
+    except (KeyProblem, SchemaOutdated, Unavailable, DatabaseMissing) as error:
+        _end(str(error), EXIT_CLOSED, error)
     except CardrailError as error:
-        err.print(f"[red]{error}[/red]")
-        raise typer.Exit(EXIT_NOT_FOUND if error.code.endswith("_not_found") else EXIT_REFUSED) from error
+        _end(str(error), EXIT_NOT_FOUND if error.code.endswith("_not_found") else EXIT_REFUSED, error)
+    except ValidationError as error:
+        found = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False, include_url=False)
+        ]
+        _end(f"A setting is not valid. {'; '.join(found)}.", EXIT_CLOSED, error)
+    except (exc.ArgumentError, exc.NoSuchModuleError) as error:
+        _end("The database URL cannot be read. It is written like postgresql://user@host/name.", EXIT_CLOSED, error)
+    except (exc.IntegrityError, exc.DataError, exc.ProgrammingError):
+        raise  # the database answers; a statement of ours is wrong
+    except exc.DatabaseError as error:
+        _end(f"The database cannot be opened: {error.orig}", EXIT_CLOSED, error)
+    except ConfigurationError as error:
+        _end(f"The rate limits' storage cannot be used: {error}", EXIT_CLOSED, error)
+    except BrokenPipeError:
+        raise  # whoever read our output went away
+    except OSError as error:
+        where = f": {error.filename}" if error.filename is not None else ""
+        _end(f"{error.strerror or type(error).__name__}{where}", EXIT_CLOSED, error)
+
+
+def _end(sentence: str, status: int, error: Exception) -> NoReturn:
+    """Say it without a URI's password, and stop."""
+    err.print(f"[red]{escape(_PASSWORD.sub('://***@', sentence))}[/red]")
+    raise typer.Exit(status) from error
 
 
 def show_json(value: Any) -> None:

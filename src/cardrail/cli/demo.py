@@ -57,8 +57,8 @@ def demo(
     walk: Annotated[bool, typer.Option("--walk", help="Place an order over HTTP and show it.")] = False,
 ) -> None:
     """A whole shop in one folder: real catalog, sealed codes, a partner with money and keys; then serve it."""
-    given = Settings(data_dir=data, host=host, port=port, database_url=database)
     with refusals():
+        given = Settings(data_dir=data, host=host, port=port, database_url=database)
         credentials = _prepare_shop(given)
 
     def ready(base_url: str) -> None:

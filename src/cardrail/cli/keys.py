@@ -16,6 +16,7 @@ app = typer.Typer(help="Master keys: list, rotate, drop.", no_args_is_help=True)
 
 ACTOR = "cli"
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("list")
@@ -60,9 +61,12 @@ def rotate(as_json: AsJson = False) -> None:
 @app.command()
 def drop(
     number: Annotated[int, typer.Argument(min=1, help="A retired key's number.")],
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete a retired key that wraps nothing any more, from the key file too."""
+    if not yes:
+        typer.confirm(f"Delete master key {number}? Older backups cannot be opened without it.", err=True, abort=True)
     with open_context() as ctx:
         drop_master_key(ctx.db, ctx.clock, ctx.keyring, ctx.audit, number, actor=ACTOR)
         in_file = ctx.keyring.path is not None

@@ -23,6 +23,8 @@ from cardrail.access import (
     resume_partner,
     suspend_partner,
 )
+from cardrail.bootstrap import Cardrail
+from cardrail.catalog import PriceListNotFound
 from cardrail.cli.context import err, open_context, out, show_json
 from cardrail.kernel import PartnerId, PriceListId
 
@@ -43,7 +45,9 @@ def create(
     currency: Annotated[str, typer.Option(help="Currency of its wallet, ISO 4217.")],
     timezone: Annotated[str, typer.Option(help="Its time zone, for statements.")] = "UTC",
     country: Annotated[str | None, typer.Option(help="Its country, ISO 3166, two letters.")] = None,
-    price_list: Annotated[str | None, typer.Option(help="Its price list; without one it pays the general prices.")] = None,
+    price_list: Annotated[
+        str | None, typer.Option(help="Its price list, by name or id; without one it pays the general prices.")
+    ] = None,
     limits: LimitsOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,7 +61,7 @@ def create(
             currency=currency,
             timezone=timezone,
             country=country,
-            price_list_id=None if price_list is None else PriceListId(price_list),
+            price_list_id=None if price_list is None else _price_list(ctx, price_list),
             limits=_limits(limits),
             actor="cli",
         )
@@ -108,7 +112,7 @@ def set_(
     currency: Annotated[str | None, typer.Option(help="Currency of its default wallet.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its time zone.")] = None,
     country: Annotated[str | None, typer.Option(help='Its country; "none" takes it away.')] = None,
-    price_list: Annotated[str | None, typer.Option(help='Its price list; "none" for the general prices.')] = None,
+    price_list: Annotated[str | None, typer.Option(help='Its price list, by name or id; "none" for the general prices.')] = None,
     limits: LimitsOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +123,7 @@ def set_(
             currency=KEEP if currency is None else currency,
             timezone=KEEP if timezone is None else timezone,
             country=KEEP if country is None else _or_none(country),
-            price_list_id=KEEP if price_list is None else None if price_list == "none" else PriceListId(price_list),
+            price_list_id=KEEP if price_list is None else None if price_list == "none" else _price_list(ctx, price_list),
             limits=KEEP if limits is None else _limits(limits),
         )
         changed = change_partner(ctx.db, ctx.clock, ctx.audit, PartnerId(partner), changes, actor="cli")
@@ -140,6 +144,14 @@ def resume(partner: PartnerArg, as_json: AsJson = False) -> None:
     with open_context() as ctx:
         changed = resume_partner(ctx.db, ctx.clock, ctx.audit, PartnerId(partner), actor="cli")
     _show(changed, as_json)
+
+
+def _price_list(ctx: Cardrail, name_or_id: str) -> PriceListId:
+    """The id of a price list that exists: with a mistyped one the partner would pay the general prices, and nobody would see why."""
+    found = ctx.catalog.current().price_list(name_or_id)
+    if found is None:
+        raise PriceListNotFound(price_list=name_or_id)
+    return found.id
 
 
 def _or_none(text: str) -> str | None:

@@ -12,7 +12,7 @@ import typer
 from cardrail.api import serve as serve_http
 from cardrail.bootstrap import Cardrail, opened
 from cardrail.chores import chores
-from cardrail.cli.context import EXIT_CLOSED, err, refusals, settings
+from cardrail.cli.context import EXIT_CLOSED, err, must_exist, refusals, settings
 from cardrail.config import Settings
 from cardrail.kernel import rfc3339
 from cardrail.logs import configure_logs
@@ -25,8 +25,10 @@ def only_server(given: Settings) -> Iterator[None]:
     if not given.url.startswith("sqlite"):
         yield
         return
-    given.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (given.data_dir / "serve.lock").open("w") as lock:
+    with refusals():
+        given.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (given.data_dir / "serve.lock").open("w")
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,6 +53,8 @@ def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
     """Serve until stopped, and do the background work too unless ``worker`` is false. ``ready(base_url)`` is called once requests are
     accepted."""
     configure_logs(given.log_format)
+    with refusals():
+        must_exist(given)
     with only_server(given), refusals(), opened(given) as cardrail:
         warn_if_frozen(cardrail)
         cardrail.start()
@@ -58,7 +62,11 @@ def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
             cardrail.jobs.start(chores(cardrail))
         else:
             cardrail.jobs.prepare()
-        serve_http(cardrail, given.host, given.port, ready)
+        try:
+            serve_http(cardrail, given.host, given.port, ready)
+        except SystemExit as stop:  # uvicorn's way of saying that it cannot listen; its own line in the log says why
+            err.print(f"[red]Cannot listen on {given.host}:{given.port}. Is another program using it?[/red]")
+            raise typer.Exit(EXIT_CLOSED) from stop
 
 
 def serve(
@@ -68,7 +76,8 @@ def serve(
 ) -> None:
     """Serve the API. The database must be at this release's schema and the master keys must be the right ones."""
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    given = Settings(**(settings().model_dump(exclude_unset=True) | changes))
+    with refusals():
+        given = Settings(**(settings().model_dump(exclude_unset=True) | changes))
     run(given, lambda url: err.print(f"Serving on [bold]{url}[/bold]. Documentation: {url}/docs. Ctrl-C stops."), worker=worker)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from cardrail.bootstrap import opened
-from cardrail.cli.context import err, out, refusals, settings, show_json
+from cardrail.cli.context import err, is_missing, out, refusals, settings, show_json
 from cardrail.config import Settings
 from cardrail.storage import Database
-from cardrail.storage.migrations import migrate
-from cardrail.vault import create_key_file
+from cardrail.storage.migrations import current_revision, migrate
+from cardrail.vault import KeyFileUnreadable, create_key_file, keys_are_registered
 
 
 def prepare(given: Settings) -> tuple[bool, str | None, str | None]:
@@ -19,11 +19,27 @@ def prepare(given: Settings) -> tuple[bool, str | None, str | None]:
     given.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     made_key = False
     if given.master_keys is None and not given.key_path.exists():
+        if _has_keys(given):
+            raise KeyFileUnreadable(path=given.key_path, reason="No such file, and the database has its keys already")
         create_key_file(given.key_path)
         made_key = True
     before, after = _migrate(given)
     with opened(given, chain="cli"):  # registers the keys, or refuses the wrong ones
         return made_key, before, after
+
+
+def _has_keys(given: Settings) -> bool:
+    """Whether the database was sealed with master keys: a new one would open nothing of it."""
+    if is_missing(given):
+        return False
+    db = Database(given.url, pool=2)
+    try:
+        if current_revision(db) is None:
+            return False
+        with db.read() as tx:
+            return keys_are_registered(tx)
+    finally:
+        db.close()
 
 
 def _migrate(given: Settings) -> tuple[str | None, str | None]:
