@@ -1,6 +1,7 @@
 """What HTTP adds to the ways a request can be refused, and the one table from an error's ``code`` to its status.
 
 HttpError
+├── MalformedRequest, HeadersTooLarge, RequestTimeout
 ├── MalformedBody, InvalidQuery, InvalidHeader
 ├── InvalidBody
 │   ├── UnknownMember, MissingMember, WrongType
@@ -28,6 +29,25 @@ class HttpError(CardrailError):
     """The request cannot be read."""
 
     code = "http_error"
+
+
+class MalformedRequest(HttpError):
+    """What was sent is not an HTTP/1.1 request."""
+
+    code = "malformed_request"
+
+
+class HeadersTooLarge(HttpError):
+    """The address and headers are larger than this server takes."""
+
+    code = "headers_too_large"
+
+
+class RequestTimeout(HttpError):
+    """The request was not complete in time; nothing of it was done."""
+
+    code = "request_timeout"
+    retryable = True
 
 
 class MalformedBody(HttpError):
@@ -136,6 +156,9 @@ class InternalFault(HttpError):
 
 STATUS: Final[dict[str, int]] = {
     # What cannot be read.
+    "malformed_request": 400,
+    "headers_too_large": 431,
+    "request_timeout": 408,
     "malformed_body": 400,
     "invalid_body": 400,
     "unknown_member": 400,

@@ -15,7 +15,7 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from cardrail.api.app import create_app
 from cardrail.api.parts import Installation
-from cardrail.api.wire_writes import OneWriteProtocol
+from cardrail.api.protocol import EdgeProtocol
 
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections: the default of 700 runs them in the middle of every few orders."""
@@ -63,7 +63,7 @@ def make_server(cardrail: Installation, host: str, port: int, ready: Callable[[s
         host=host,
         port=port,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=EdgeProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
