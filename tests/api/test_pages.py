@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
+from litestar import get
 
 import cardrail.bootstrap  # noqa: F401  # whoever has errors is imported
 from cardrail.api import STATUS, description, is_operators, partner_errors
-from cardrail.kernel import CardrailError, all_error_types
+from cardrail.api.desk import check_described
+from cardrail.api.readers import Readers
+from cardrail.kernel import CardrailError, QueueFull, all_error_types
+from cardrail.storage import Database
+from cardrail.storage.migrations import newest_revision
 from tests.api.build import Served
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -91,3 +98,37 @@ def test_meters_count_requests_by_route_and_orders_by_state(server: Served) -> N
     assert "cardrail_lane_batch_orders_count 1.0" in text
     assert "cardrail_lane_waiting 0.0" in text
     assert "ord_whatever" not in text
+
+
+def test_readiness_is_asked_of_the_database_once_a_second(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def counted(db: Database) -> str | None:
+        asked.append(db)
+        return newest_revision()
+
+    monkeypatch.setattr("cardrail.api.pages.current_revision", counted)
+    assert {server.nobody.get("/readyz").status_code for _ in range(20)} == {200}
+    assert len(asked) <= 2
+
+
+def test_a_route_without_a_description_does_not_start() -> None:
+    @get("/bare")
+    async def bare() -> None: ...
+
+    with pytest.raises(TypeError):
+        check_described([bare])
+
+
+def test_beyond_so_many_waiting_reads_the_next_is_refused() -> None:
+    async def crowd() -> list[object]:
+        gate = threading.Event()
+        with Readers(1, waiting_max=3) as readers:
+            waiting = [asyncio.ensure_future(readers.run(gate.wait)) for _ in range(3)]
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull):
+                await readers.run(gate.wait)
+            gate.set()
+            return [*await asyncio.gather(*waiting), await readers.run(gate.wait)]
+
+    assert asyncio.run(crowd()) == [True] * 4

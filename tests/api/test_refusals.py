@@ -195,6 +195,18 @@ def test_many_failed_authentications_from_one_address_are_stopped(server: Served
     assert server.live.get("/v1/me").status_code in (200, 429)
 
 
+def test_failures_from_an_address_lock_out_no_token_that_we_signed(server: Served) -> None:
+    token = server.live.post("/v1/tokens", json={"expires_in": 60}).json()["token"]
+    for wrong in ("cr_live_nonsense", "a.b.c"):
+        client = server.client(wrong)
+        assert [client.get("/v1/me").status_code for _ in range(40)][-1] == 429
+    signed = server.client(token)
+    assert signed.get("/v1/me").status_code == 200
+    server.a_key(mode=Mode.TEST)  # the access data moved: what was in memory is read again
+    server.settle()
+    assert signed.get("/v1/me").status_code == 200
+
+
 def test_requests_beyond_the_partners_rate_are_refused_before_their_body_is_read(server: Served) -> None:
     buyer = server.world.a_partner("INR", "1000.00", limits=Limits(requests_per_minute=3))
     client = server.client(server.a_key(partner_id=buyer.partner_id))
@@ -239,6 +251,25 @@ def test_what_is_not_there_is_a_problem_too(server: Served) -> None:
     refusal = server.live.delete("/v1/products")
     assert_problem(refusal, 405, "method_not_allowed")
     assert "GET" in refusal.headers["allow"]
+
+
+def test_what_is_not_there_is_not_unchanged_either(server: Served) -> None:
+    for headers in ({"If-None-Match": "*"}, {"If-Modified-Since": "Fri, 31 Dec 2100 23:59:59 GMT"}):
+        assert_problem(server.live.get("/v1/products/nope", headers=headers), 404, "product_not_found")
+        assert_problem(server.live.get("/v1/products?cursor=nope", headers=headers), 400, "invalid_cursor")
+    assert server.live.get("/v1/products", headers={"If-None-Match": "*"}).status_code == 304
+
+
+def test_orders_are_posted_with_a_slash_at_the_end_too_and_options_say_so(server: Served) -> None:
+    assert server.live.post("/v1/orders/", json={"items": [ONE]}).status_code == 201
+    assert server.live.options("/v1/orders").headers["allow"] == "GET, OPTIONS, POST"
+    assert "POST" in server.live.delete("/v1/orders").headers["allow"]
+
+
+def test_an_optional_body_may_be_empty_whatever_its_content_type(server: Served) -> None:
+    for content in (b"", iter([b""])):
+        headers = {"Content-Type": "application/json"}
+        assert server.live.post("/v1/tokens", content=content, headers=headers).status_code in (200, 201)
 
 
 def test_a_sane_request_id_is_kept_and_any_other_replaced(server: Served) -> None:

@@ -130,7 +130,7 @@ class LimitExceeded(AccessError):
 
 
 class TooManyRequests(AccessError):
-    """The partner's limit of requests per minute is used up; ask again after the given seconds."""
+    """This key's limit of requests per minute is used up; ask again after the given seconds."""
 
     code = "too_many_requests"
     retryable = True

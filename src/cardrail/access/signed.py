@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import jwt
 
@@ -23,6 +23,13 @@ AUDIENCE: Final = "cardrail-api"
 TTL_MAX: Final = timedelta(hours=1)
 _ALGORITHM: Final = "HS256"
 _KEY_BYTES_MIN: Final = 32
+
+
+class Proven(NamedTuple):
+    """What a verified token says."""
+
+    key_id: ApiKeyId
+    scopes: frozenset[str]
 
 
 class AccessTokens:
@@ -63,12 +70,20 @@ class AccessTokens:
 
         Raises InvalidAccessToken, and what ``KeyCache.load`` raises for the key that it came from.
         """
-        key_id, scopes = self._read(token)
-        principal = self._keys.lookup_id(key_id, origin) or self._keys.load_id(key_id, origin)
-        return replace(principal, scopes=principal.scopes & scopes)
+        return self.load_proven(self.verify_jwt(token), origin)
 
-    def _read(self, token: str) -> tuple[ApiKeyId, frozenset[str]]:
-        """The key's id and the scopes of a token that we signed and whose time is not over."""
+    def lookup_proven(self, proven: Proven, origin: str | None) -> Principal | None:
+        """The principal of a verified token from memory, without any I/O; None where only ``load_proven`` can tell."""
+        principal = self._keys.lookup_id(proven.key_id, origin)
+        return replace(principal, scopes=principal.scopes & proven.scopes) if principal is not None else None
+
+    def load_proven(self, proven: Proven, origin: str | None) -> Principal:
+        """The principal of a verified token; it may read the database. Raises what ``KeyCache.load`` raises."""
+        principal = self._keys.lookup_id(proven.key_id, origin) or self._keys.load_id(proven.key_id, origin)
+        return replace(principal, scopes=principal.scopes & proven.scopes)
+
+    def verify_jwt(self, token: str) -> Proven:
+        """What a token says that we signed and whose time is not over: no I/O. Raises InvalidAccessToken."""
         # The library would take the time from the machine; ours comes from the clock.
         options: jwt.types.Options = {
             "require": ["iss", "aud", "sub", "iat", "exp", "scope"],
@@ -84,4 +99,4 @@ class AccessTokens:
             raise InvalidAccessToken
         if expires <= self._clock.now().timestamp() or expires - issued > TTL_MAX.total_seconds():
             raise InvalidAccessToken
-        return ApiKeyId(subject), frozenset(scope.split())
+        return Proven(ApiKeyId(subject), frozenset(scope.split()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -11,15 +10,16 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
-from cardrail.api.desk import Desk, guard, kept_in
+from cardrail.api.desk import Desk, check_described, guard, kept_in
 from cardrail.api.errors import HttpError, InternalFault, InvalidQuery, MethodNotAllowed, RouteNotFound, problem_response
 from cardrail.api.gate import Gate
 from cardrail.api.http import ClientGone
 from cardrail.api.meters import Meters
 from cardrail.api.openapi import describe_api
-from cardrail.api.pages import PAGES
+from cardrail.api.pages import PAGES, Readiness
 from cardrail.api.parts import Installation
 from cardrail.api.place import PlaceEndpoint
+from cardrail.api.readers import Readers
 from cardrail.api.rim import REQUEST_ID, Rim, note_fault
 from cardrail.api.v1 import ROUTES
 from cardrail.api.v1.catalog import Pages
@@ -31,7 +31,8 @@ THREADS_MAX = 16
 
 def create_app(cardrail: Installation) -> ASGIApp:
     """The whole HTTP surface of an installation, as one ASGI application. It must run on one event loop."""
-    threads = ThreadPoolExecutor(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)), thread_name_prefix="cardrail-read")
+    check_described([*ROUTES, *PAGES])
+    threads = Readers(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)))
     meters = Meters(cardrail)
     cardrail.lane.on_batch = meters.batch
     gate = Gate(cardrail, threads)
@@ -42,7 +43,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
         exception_handlers={Exception: _answer_error},
         openapi_config=None,
         logging_config=None,
-        state=State({"desk": desk, "pages": Pages(), "description": description()}),
+        state=State({"desk": desk, "pages": Pages(), "readiness": Readiness(), "description": description()}),
         on_startup=[gate.refresh],  # the catalog is in memory before the first request is accepted
         on_shutdown=[threads.shutdown],
         debug=False,

@@ -6,21 +6,21 @@ A read runs on a thread, a write goes through the lane; nothing here waits for t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from cardrail.access import Principal
 from cardrail.api.gate import ORIGIN, PRINCIPAL, Gate, buyer_of
 from cardrail.api.http import check_content_type, decode_body, decode_query, decoder_for, read_body
 from cardrail.api.meters import Meters
 from cardrail.api.parts import Installation
+from cardrail.api.readers import Readers
 from cardrail.api.render import encode
 from cardrail.kernel import InvalidAmount, parse_minor
 from cardrail.orders import Buyer
@@ -46,6 +46,8 @@ class Operation:
     """The scope that a key must have; None: any key."""
     is_public: bool = False
     """Whether no key is needed."""
+    is_page: bool = False
+    """Whether it is a page for people, which the OpenAPI description leaves out."""
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     body_is_optional: bool = False
@@ -68,17 +70,18 @@ class Desk:
     parts: Installation
     gate: Gate
     meters: Meters
-    threads: ThreadPoolExecutor
+    threads: Readers
 
     async def read(self, look: Callable[[], T]) -> T:
-        """Run a read on a thread, again if somebody was in the way. Raises Unavailable when the database is."""
-        return await self.on_thread(lambda: retrying(look))
+        """Run a read on a thread, again if somebody was in the way. Raises Unavailable when the database is, QueueFull."""
+        return await self.threads.run(lambda: retrying(look))
 
     async def write(self, use_case: Callable[[], T]) -> T:
         """Run a use case that writes; on SQLite it shares the lane's thread and commits."""
         return await self.parts.lane.run(use_case)
 
     async def on_thread(self, work: Callable[[], T]) -> T:
+        """Run what is still to be done for something that was written: it is not refused however many wait."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     async def body(self, request: HttpRequest, wire_type: type[W], *, is_optional: bool = False) -> W:
@@ -90,14 +93,13 @@ class Desk:
         if is_optional and not _announces_body(headers):
             return decode_body(decoder_for(wire_type), b"{}")
         check_content_type(headers, limit)
-        return decode_body(decoder_for(wire_type), await read_body(request.receive, limit))
+        body = await read_body(request.receive, limit)
+        return decode_body(decoder_for(wire_type), b"{}" if is_optional and not body else body)
 
 
 def _announces_body(headers: Any) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) or name == b"content-type"
-        for name, value in headers
-    )
+    """Whether a body follows; a content type alone, which some clients send with everything, says nothing."""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in headers)
 
 
 def desk_of(request: HttpRequest) -> Desk:
@@ -138,10 +140,17 @@ def json_answer(body: bytes, status: int = 200, headers: dict[str, str] | None =
     return Response(body, status_code=status, media_type="application/json", headers=kept)
 
 
+def check_described(routes: Iterable[HTTPRouteHandler]) -> None:
+    """Refuse to start with a route that nobody has described: the guard would let everybody in."""
+    for route in routes:
+        if not isinstance(route.opt.get(OPERATION), Operation):
+            raise TypeError(f"the route {sorted(route.paths)} has no description")
+
+
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let nobody in whom the route's description does not."""
     operation: Operation | None = handler.opt.get(OPERATION)
-    if operation is None or operation.is_public:
+    if operation is None or operation.is_public:  # none: only the framework's own answers to OPTIONS (``check_described``)
         return
     desk: Desk = connection.app.state.desk
     await desk.gate.admit(connection.scope, operation.scope)

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, MutableMapping
-from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -30,6 +28,7 @@ from cardrail.access import (
 from cardrail.api.errors import MissingCredentials
 from cardrail.api.http import Headers
 from cardrail.api.parts import Installation
+from cardrail.api.readers import Readers
 from cardrail.kernel import currency
 from cardrail.orders import Buyer
 
@@ -50,7 +49,7 @@ _TOKEN_MAX: Final = 4_096
 class Gate:
     """Authenticates, limits and checks scopes. One per server, used on its event loop only."""
 
-    def __init__(self, parts: Installation, threads: Executor) -> None:
+    def __init__(self, parts: Installation, threads: Readers) -> None:
         self._keys: KeyCache = parts.keys
         self._tokens = parts.tokens
         self._rates = parts.rates
@@ -80,11 +79,18 @@ class Gate:
         origin = scope[ORIGIN] = self.origin_of(scope)
         token = token_of(scope["headers"])
         try:
-            principal = None if is_signed(token) else self._keys.lookup_cached(token, origin)
-            if principal is None:
-                await self._check_failures(origin)
-                find = self._tokens.authenticate_jwt if is_signed(token) else self._keys.load
-                principal = await self._on_thread(lambda: find(token, origin))
+            if is_signed(
+                token
+            ):  # proven before failures are looked at: a neighbour's mistakes lock nobody out who has a token of ours
+                proven = self._tokens.verify_jwt(token)
+                principal = self._tokens.lookup_proven(proven, origin)
+                if principal is None:
+                    principal = await self._on_thread(lambda: self._tokens.load_proven(proven, origin))
+            else:
+                principal = self._keys.lookup_cached(token, origin)
+                if principal is None:
+                    await self._check_failures(origin)
+                    principal = await self._on_thread(lambda: self._keys.load(token, origin))
         except (NotAuthenticated, AddressNotAllowed, PartnerSuspended) as refusal:
             await self._count_failure(origin, refusal)
             raise
@@ -153,7 +159,7 @@ class Gate:
         return work() if self._rates.is_local else await self._on_thread(work)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._threads.run(work)
 
 
 def token_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -116,7 +116,7 @@ def describe_api(routes: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
     operations = [("/v1/orders", "post", 201, PLACING)]
     for route in routes:
         operation = route.opt.get(OPERATION)
-        if operation is not None:
+        if operation is not None and not operation.is_page:
             path, verb = next(iter(route.paths)), next(iter(route.http_methods))
             operations.append((path, str(verb).lower(), route.status_code or 200, operation))
     types = {ProblemOut, *(one for _, _, _, operation in operations for one in _types_of(operation))}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import time
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -10,7 +12,7 @@ from typing import Final
 from litestar import MediaType, Response, get
 from litestar.params import FromPath
 
-from cardrail.api.desk import HttpRequest, answer, describe, desk_of, json_answer
+from cardrail.api.desk import Desk, HttpRequest, answer, describe, desk_of, json_answer
 from cardrail.api.errors import STATUS, UNKNOWN_CHARGE, RouteNotFound, partner_errors
 from cardrail.api.meters import CONTENT_TYPE
 from cardrail.api.wire import HealthOut
@@ -51,8 +53,34 @@ _PAGE: Final = """<!doctype html>
 """
 
 
+READY_SECONDS: Final = 1.0
+"""How long an answer of /readyz holds."""
+
+
 class DatabaseAway(Unavailable):
     """The database cannot be reached, or its schema is not this release's."""
+
+
+class Readiness:
+    """Whether the database answers with the right schema: asked at most once a second, however many ask us."""
+
+    def __init__(self) -> None:
+        self._asked_at = float("-inf")
+        self._found: asyncio.Future[bool] | None = None
+
+    async def of(self, desk: Desk) -> bool:
+        """What was found, within this second."""
+        now = time.monotonic()
+        if self._found is None or (self._found.done() and now - self._asked_at > READY_SECONDS):
+            self._asked_at = now
+            self._found = asyncio.ensure_future(self._look(desk))
+        return await asyncio.shield(self._found)
+
+    async def _look(self, desk: Desk) -> bool:
+        try:
+            return await desk.read(lambda: current_revision(desk.parts.db)) == _newest()
+        except Unavailable:
+            return False
 
 
 @get("/healthz", opt=describe("Is the process there?", HealthOut, tag="Operating", is_public=True))
@@ -67,8 +95,8 @@ async def show_health() -> Response[bytes]:
 )
 async def show_readiness(request: HttpRequest) -> Response[bytes]:
     """Whether orders are being taken, and the database can be reached and has the schema of this release."""
-    desk = desk_of(request)
-    if not desk.parts.lane.is_serving or await desk.read(lambda: current_revision(desk.parts.db)) != _newest():
+    desk, readiness = desk_of(request), request.app.state.readiness
+    if not desk.parts.lane.is_serving or not await readiness.of(desk):
         raise DatabaseAway
     return answer(HealthOut("ok"))
 
@@ -85,13 +113,15 @@ async def show_meters(request: HttpRequest) -> Response[bytes]:
     return Response(desk_of(request).meters.text(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
 
-@get("/openapi.json")
+@get(
+    "/openapi.json", opt=describe("The description in OpenAPI", "application/json", tag="Operating", is_public=True, is_page=True)
+)
 async def show_description(request: HttpRequest) -> Response[bytes]:
     """This API, described in OpenAPI 3.1."""
     return json_answer(request.app.state.description, headers={"cache-control": "no-cache"})
 
 
-@get("/docs")
+@get("/docs", opt=describe("The documentation", "text/html", tag="Operating", is_public=True, is_page=True))
 async def show_docs() -> Response[str]:
     """The API's documentation, to read and to try."""
     head = (
@@ -101,7 +131,7 @@ async def show_docs() -> Response[str]:
     return _page("Cardrail API", head, '<div id="api"></div>')
 
 
-@get("/docs/errors")
+@get("/docs/errors", opt=describe("The errors", "text/html", tag="Operating", is_public=True, is_page=True))
 async def show_errors() -> Response[str]:
     """Every error code: where a problem's ``type`` leads."""
     return _page("Errors of the Cardrail API", '<link rel="stylesheet" href="/docs/static/docs.css">\n', _errors())
@@ -119,7 +149,10 @@ def _errors() -> str:
     return "".join([*parts, "</div>"])
 
 
-@get("/docs/static/{name:str}")
+@get(
+    "/docs/static/{name:str}",
+    opt=describe("A file of the documentation", "application/octet-stream", tag="Operating", is_public=True, is_page=True),
+)
 async def show_asset(name: FromPath[str]) -> Response[bytes]:
     """A file of the documentation page."""
     found = _assets().get(name)

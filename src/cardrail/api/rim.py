@@ -24,6 +24,7 @@ NOTED_SECONDS: Final = 1.0
 """How far apart the log's lines about one kind of 503 are."""
 
 _ORDERS: Final = "/v1/orders"
+_ORDERS_PATHS: Final = frozenset({_ORDERS, _ORDERS + "/"})
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 
@@ -45,7 +46,8 @@ class Rim:
         started = time.perf_counter()
         request_id = scope[REQUEST_ID] = request_id_of(scope["headers"])
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        is_placing = scope["path"] == _ORDERS and scope["method"] == "POST"
+        is_orders = scope["path"] in _ORDERS_PATHS
+        is_placing = is_orders and scope["method"] == "POST"
         status = 0
 
         async def answer(message: Any) -> None:
@@ -53,6 +55,8 @@ class Rim:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra: Headers = scope.get(HEADERS, [])
+                if is_orders and not is_placing:
+                    message["headers"] = [_with_post(one) for one in message.get("headers", ())]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), _NO_SNIFF, *extra]
             await send(message)
 
@@ -99,6 +103,14 @@ def note_fault(error: BaseException) -> None:
         return
     _noted[error.code] = now, 0
     log.warning("request not served", **facts, skipped=skipped)
+
+
+def _with_post(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The framework's Allow for the path of orders, with the method that is not the framework's."""
+    name, value = field
+    if name.lower() != b"allow" or b"POST" in value:
+        return field
+    return name, b", ".join(sorted([*[one.strip() for one in value.split(b",")], b"POST"]))
 
 
 def _route_of(scope: Any) -> str:

@@ -101,21 +101,26 @@ async def _shown(request: HttpRequest, name: str, query: Any, make: Callable[[De
     }
     if now - since > _STABLE:
         headers["last-modified"] = format_datetime(since.replace(microsecond=0), usegmt=True)
-    if _is_known(request, headers):
-        return Response(b"", status_code=304, headers=headers, media_type="application/json")
+    unchanged = Response(b"", status_code=304, headers=headers, media_type="application/json")
+    if headers["etag"] in _tags(request):
+        return unchanged
     body = pages.get(snapshot, asked)
     if body is None:  # some milliseconds of work: on a thread, so that orders need not wait for it
-        body = await desk.on_thread(lambda: encode(make(desk, snapshot)))
+        body = await desk.read(lambda: encode(make(desk, snapshot)))
         pages.keep(snapshot, asked, body)
-    return json_answer(body, headers=headers)
+    # Only now: "*" and a date may be asked of what is not there.
+    return unchanged if _is_known(request, headers) else json_answer(body, headers=headers)
+
+
+def _tags(request: HttpRequest) -> list[str]:
+    given = request.headers.get("if-none-match", "")
+    return [one.strip().removeprefix("W/") for one in given.split(",")]
 
 
 def _is_known(request: HttpRequest, headers: dict[str, str]) -> bool:
     """Whether the caller's copy is this one: by its ETag if he names one, else by its time."""
-    given = request.headers.get("if-none-match")
-    if given is not None:
-        tags = [one.strip().removeprefix("W/") for one in given.split(",")]
-        return "*" in tags or headers["etag"] in tags
+    if request.headers.get("if-none-match") is not None:
+        return "*" in (tags := _tags(request)) or headers["etag"] in tags
     since, modified = request.headers.get("if-modified-since"), headers.get("last-modified")
     if since is None or modified is None:
         return False
