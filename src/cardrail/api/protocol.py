@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 import httptools
 from litestar.types import Receive, Scope, Send
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -141,16 +141,14 @@ class EdgeProtocol(HttpToolsProtocol):
     # --- what arrives ---
 
     def data_received(self, data: bytes) -> None:
-        if len(data) <= SLICE_BYTES:
-            self._take(data)
-            return
-        for start in range(0, len(data), SLICE_BYTES):
-            self._take(data[start : start + SLICE_BYTES])
-
-    def _take(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        self._excess += len(data)
+        size = len(data)
+        if size > SLICE_BYTES:
+            for start in range(0, size, SLICE_BYTES):
+                self.data_received(data[start : start + SLICE_BYTES])
+            return
+        self._excess += size
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -201,28 +199,40 @@ class EdgeProtocol(HttpToolsProtocol):
         return True
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self._since = self.loop.time()
         self._excess = 0
-        self._unset_keepalive_if_required()
+        # Only a request ends the wait for one; with uvicorn any byte does, and then nothing ends the connection.
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
 
     def on_headers_complete(self) -> None:
-        # Only a request ends the wait for one (uvicorn: any byte), and it may have begun before the last answer.
-        self._unset_keepalive_if_required()
-        super().on_headers_complete()
+        if self.timeout_keep_alive_task is not None:  # the request began before the last answer
+            self._unset_keepalive_if_required()
+        HttpToolsProtocol.on_headers_complete(self)
         self.headers = []  # trailers are not headers
 
     def on_body(self, body: bytes) -> None:
+        """uvicorn's own, which asks for a wish for another protocol each time: a request with one never comes here."""
         self._excess -= len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_chunk_complete(self) -> None:
         """Each chunk of a body has its own frame; however many there are, they are not headers."""
         self._excess = 0
 
     def on_message_complete(self) -> None:
+        """uvicorn's own, without the same question: a request that has such a wish has no cycle yet."""
         self._since = 0.0
-        super().on_message_complete()
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.scope is self.scope and not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     # --- refusing ---
 
