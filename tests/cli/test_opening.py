@@ -7,12 +7,14 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cardrail.cli import app
+from cardrail.storage import Database
 
 
 def call(folder: Path, *words: str, answer: str | None = None, **environment: str) -> Result:
@@ -125,3 +127,14 @@ def test_a_key_is_revoked_only_after_a_yes(shop: Path) -> None:
     assert state() is None
     assert call(shop, "key", "revoke", key, "--yes").exit_code == 0
     assert state() is not None
+
+
+def test_a_command_that_looks_waits_for_no_writer(shop: Path) -> None:
+    db = Database(f"sqlite:///{shop / 'cardrail.db'}", pool=2)
+    try:
+        with db.transaction():
+            started = time.monotonic()
+            assert call(shop, "partner", "list").exit_code == 0
+            assert time.monotonic() - started < 10  # a writer would have waited for thirty seconds, and then given up
+    finally:
+        db.close()
