@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -103,14 +103,10 @@ def test_a_pipeline_that_comes_in_pieces_is_answered_whole(server: Served) -> No
     assert _statuses(_said(server, *[sent[at : at + 40] for at in range(0, len(sent), 40)])) == [200] * 5 + [201, 200]
 
 
-def test_a_sender_who_does_not_wait_for_answers_is_cut_off_and_those_who_wait_are_answered(server: Served) -> None:
-    with _connected(server) as client:
-        with suppress(OSError):
-            for _ in range(200):
-                client.sendall(HEALTH * 2_000)
-        with suppress(OSError):
-            answer = client.recv(65_536)
-    assert answer.startswith(b"HTTP/1.1 200 ")
+def test_a_sender_who_does_not_wait_for_answers_is_cut_off(server: Served) -> None:
+    with _connected(server) as client, pytest.raises(OSError, match=r"reset|pipe"):
+        for _ in range(1_000):
+            client.sendall(HEALTH * 2_000)
     assert server.nobody.get("/healthz").status_code == 200
 
 

@@ -34,6 +34,8 @@ REQUEST_SECONDS: Final = 20
 SWEEP_SECONDS: Final = 2
 LINGER_SECONDS: Final = 2
 """How long a refused client may go on sending: to close at once would reset the connection, and he would not see why."""
+DROPPED_BYTES_MAX: Final = 4_194_304
+"""How much he may send meanwhile: to throw it away costs time that others need."""
 
 _swept: WeakSet[ServerState] = WeakSet()
 """The servers whose sweep is running."""
@@ -141,9 +143,12 @@ class EdgeProtocol(HttpToolsProtocol):
     # --- what arrives ---
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
         size = len(data)
+        if self._is_deaf:
+            self._excess += size
+            if self._excess > DROPPED_BYTES_MAX:
+                self.transport.pause_reading()
+            return
         if size > SLICE_BYTES:
             for start in range(0, size, SLICE_BYTES):
                 self.data_received(data[start : start + SLICE_BYTES])
