@@ -258,6 +258,8 @@ OPERATOR_CODES: Final = frozenset(
         # Corrections in the ledger; a partner that meets one of these met a fault of ours.
         "transfer_reference_used", "not_reversible", "already_reversed", "credit_in_use", "amount_not_positive", "hold_not_found",
         "hold_exceeded",
+        # A restored backup is released by hand.
+        "imported_while_frozen",
     }
 )  # fmt: skip
 """Codes that only the operator's own commands show: a partner who meets one met a fault of ours, and reads internal_error."""
