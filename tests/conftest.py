@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy.engine import make_url
 
 from cardrail.storage import Database
@@ -140,3 +141,10 @@ def _migrate(url: str) -> None:
     database = Database(url, pool=2)
     migrate(database)
     database.close()
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> Iterator[None]:
+    """The streams that one test logs to are closed with it; the next must not log to them."""
+    yield
+    structlog.reset_defaults()

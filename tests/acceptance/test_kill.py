@@ -20,7 +20,7 @@ def test_a_killed_server_loses_no_order_and_sells_no_code_twice(place: Place, fu
     unsure: list[str] = []
     under_way = 0
     for turn in range(rounds):
-        place.stock(1_500)
+        place.stock(6_000)
         server = Server(place)
         try:
             server.wait()

@@ -116,3 +116,18 @@ def test_a_refusal_is_not_logged_as_a_fault_and_our_own_faults_are(lines: io.Str
     assert lines.getvalue() == ""
     rim.note_fault(InternalFault())
     assert "request failed" in lines.getvalue()
+
+
+def test_a_log_that_cannot_be_written_fails_nobody() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    configure_logs("json", stream=Full())
+    structlog.get_logger("test").error("nobody reads this")
+    gone = io.StringIO()
+    configure_logs("json", stream=gone)
+    gone.close()
+    structlog.get_logger("test").error("nor this")
+    with pytest.raises(ValueError, match="closed file"):
+        gone.getvalue()
