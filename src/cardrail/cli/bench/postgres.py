@@ -88,12 +88,14 @@ def postgres(url: str | None = None) -> Iterator[Postgres]:
         return
     wheel = _wheel()
     home = Path(tempfile.mkdtemp(prefix="cardrail-bench-pg-", dir=_base()))
+    before = os.umask(0o022)  # what runs as somebody else must be able to read its programs; the folder itself is private
     try:
         programs, identity = _programs(wheel, home), _identity(home)
         _initdb(programs, home, identity)
         with _server(programs, home, identity) as own:
             yield Postgres(own, programs, identity)
     finally:
+        os.umask(before)
         shutil.rmtree(home, ignore_errors=True)
 
 
