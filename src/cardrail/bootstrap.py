@@ -15,8 +15,9 @@ from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.jobs import Jobs
 from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
+from cardrail.ledger import TRANSFER_SERIES
 from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_orders
-from cardrail.storage import AuditLog, Database, Journal, Lane
+from cardrail.storage import EVENT_SERIES, AuditLog, Database, Journal, Lane, Sequencer
 from cardrail.storage.migrations import current_revision, newest_revision
 from cardrail.vault import CodeOpener, Keyring, check_keys, keys_are_registered, service_key
 
@@ -50,6 +51,8 @@ class Cardrail:
     journal: Journal
     jobs: Jobs
     """Prepared or started by whoever serves."""
+    sequencer: Sequencer
+    """Started by whoever works: rows that readers follow have no place before."""
 
     def start(self) -> None:
         """Begin to serve orders, after the journal has what a process that died could not write."""
@@ -61,6 +64,7 @@ class Cardrail:
         with ExitStack() as last_to_first:
             last_to_first.callback(self.db.close)
             last_to_first.callback(self.journal.close)
+            last_to_first.callback(self.sequencer.stop)  # after the last writer, so that little is left for the next start
             last_to_first.callback(self.lane.stop)
             last_to_first.callback(self.jobs.stop)
 
@@ -123,6 +127,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         tokens=AccessTokens(token_key, clock, keys),
         journal=journal,
         jobs=Jobs(db),
+        sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
     )
 
 

@@ -59,6 +59,7 @@ def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
         warn_if_frozen(cardrail)
         cardrail.start()
         if worker:
+            cardrail.sequencer.start()
             cardrail.jobs.start(chores(cardrail))
         else:
             cardrail.jobs.prepare()

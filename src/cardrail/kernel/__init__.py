@@ -1,5 +1,6 @@
 """What every package shares: money, ids, clock, errors, secrets, paging. Small on purpose; it imports nothing of ours."""
 
+from cardrail.kernel.aliases import NUMBER_MAX, hex24_of, id_of_uuid, ids_of_hex24, number_of, uuid_of
 from cardrail.kernel.clock import Clock, FrozenClock, SystemClock, from_micros, rfc3339, to_micros
 from cardrail.kernel.errors import CardrailError, OutcomeUnknown, QueueFull, Unavailable, all_error_types
 from cardrail.kernel.ids import (
@@ -24,6 +25,7 @@ from cardrail.kernel.ids import (
     RequestId,
     SliceId,
     TransferId,
+    first_body,
     is_id,
     new_body,
     new_event_id,
@@ -60,6 +62,7 @@ from cardrail.kernel.secrets import PlainCode, Secret, mask
 __all__ = [
     "BPS_ONE",
     "MINOR_MAX",
+    "NUMBER_MAX",
     "PAGE_LIMIT_DEFAULT",
     "PAGE_LIMIT_MAX",
     "PREFIXES",
@@ -108,8 +111,12 @@ __all__ = [
     "convert_minor",
     "currency",
     "divide_half_up",
+    "first_body",
     "format_minor",
     "from_micros",
+    "hex24_of",
+    "id_of_uuid",
+    "ids_of_hex24",
     "is_id",
     "mask",
     "new_body",
@@ -118,6 +125,7 @@ __all__ = [
     "new_order_id",
     "new_partner_id",
     "new_transfer_id",
+    "number_of",
     "parse_bps",
     "parse_id",
     "parse_minor",
@@ -125,4 +133,5 @@ __all__ = [
     "share",
     "sum_minor",
     "to_micros",
+    "uuid_of",
 ]

@@ -73,6 +73,12 @@ def new_body() -> str:
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
+def first_body(millis: int) -> str:
+    """The smallest body that an id made in that millisecond (since the epoch) or later can have: where a look at recent rows begins."""
+    number = millis << 80
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+
+
 def new_id(prefix: str) -> str:
     """A new id of one kind: new_id("ord") is "ord_01J9…". Wrap it in its type where it is made."""
     return f"{prefix}_{new_body()}"

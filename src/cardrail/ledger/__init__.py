@@ -40,6 +40,7 @@ from cardrail.ledger.read import balances, get_transfer, list_transfers, platfor
 from cardrail.ledger.refund import refund
 from cardrail.ledger.store import (
     TRANSFER_COLUMNS,
+    TRANSFER_SERIES,
     add_to_accounts,
     debit_wallets,
     insert_transfers,
@@ -52,6 +53,7 @@ from cardrail.ledger.verify import LEDGER_CHECKS, order_sums, stock_sums, verify
 __all__ = [
     "LEDGER_CHECKS",
     "TRANSFER_COLUMNS",
+    "TRANSFER_SERIES",
     "AccountFull",
     "AccountName",
     "AccountParts",

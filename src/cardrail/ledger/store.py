@@ -28,7 +28,7 @@ from cardrail.ledger.model import (
     account_parts,
 )
 from cardrail.ledger.tables import accounts, holds, transfers
-from cardrail.storage import Bulk, Tx, bulk_insert, driver_select, events
+from cardrail.storage import Bulk, Series, Tx, bulk_insert, driver_select, events
 
 # --- the order path: one statement for a batch ------------------------------------------------------------------------
 
@@ -52,6 +52,9 @@ TRANSFER_COLUMNS: Final = (
 
 insert_transfers: Final = bulk_insert(transfers, *TRANSFER_COLUMNS)
 """Append transfers: one tuple each, in the order of TRANSFER_COLUMNS. The caller changes the accounts' sums in the same transaction."""
+
+TRANSFER_SERIES: Final = Series(transfers, "trf")
+"""Transfers are followed by position. One that commits late has a later place, whatever its id and time say."""
 
 _WALLET: Final = "name, currency, debits_pending, debits_posted, credits_posted, credit_limit_minor, debt_minor"
 _LOAD_WALLETS: Final = {

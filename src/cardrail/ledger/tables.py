@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from cardrail.storage.schema import CLUSTERED, instant, key, metadata, minor, number, text
+from cardrail.storage.schema import CLUSTERED, instant, key, metadata, minor, number, text, unsequenced_index
 
 accounts = sa.Table(
     "accounts",
@@ -53,6 +53,16 @@ transfers = sa.Table(
     text("reference", null=True),  # a lot, a statement line, what an operator typed
     minor("wallet_after_minor", null=True),  # the wallet's posted balance after it
     instant("created_at"),
+    number("position", null=True),  # storage.sequence: 1, 2, 3 … after the commit; statements are cut by it
+    unsequenced_index("transfers"),
+    sa.Index(
+        "ix_transfers_followed",
+        "partner_id",
+        "mode",
+        "position",
+        sqlite_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+        postgresql_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+    ),
     sa.Index(
         None,
         "partner_id",

@@ -53,11 +53,13 @@ from cardrail.storage.faults import Fault, fault_of, is_unique_violation
 from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
+from cardrail.storage.sequence import EVENT_SERIES, Sequencer, Series, sequence_rows, sequenced_through
 from cardrail.storage.turns import SharedTurn, Turn
 from cardrail.storage.versions import bump_version, read_version
 
 __all__ = [
     "EVENT_COLUMNS",
+    "EVENT_SERIES",
     "Anchor",
     "AuditBreak",
     "AuditEntry",
@@ -92,6 +94,8 @@ __all__ = [
     "Progress",
     "Restore",
     "SchemaMismatch",
+    "Sequencer",
+    "Series",
     "SharedTurn",
     "StorageError",
     "Turn",
@@ -126,6 +130,8 @@ __all__ = [
     "read_journal",
     "read_version",
     "retrying",
+    "sequence_rows",
+    "sequenced_through",
     "sqlite_module",
     "verify_audit",
 ]

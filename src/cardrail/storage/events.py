@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from cardrail.storage.bulk import bulk_insert
-from cardrail.storage.schema import CLUSTERED, instant, key, metadata, number, text
+from cardrail.storage.schema import CLUSTERED, instant, key, metadata, number, text, unsequenced_index
 
 events = sa.Table(
     "events",
@@ -26,8 +26,24 @@ events = sa.Table(
     text("actor"),  # a key, an operator, "system"
     instant("at"),
     text("data", null=True),  # JSON object
-    number("position", null=True),
+    number("position", null=True),  # storage.sequence: 1, 2, 3 … in the order in which readers may follow
     sa.Index(None, "subject_id", "subject_seq", unique=True),  # a history has no two steps at one place
+    unsequenced_index("events"),
+    sa.Index(
+        "uq_events_position",
+        "position",
+        unique=True,
+        sqlite_where=sa.text("position IS NOT NULL"),
+        postgresql_where=sa.text("position IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_events_followed",
+        "partner_id",
+        "mode",
+        "position",  # a partner's own events, however many others have
+        sqlite_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+        postgresql_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+    ),
     **CLUSTERED,
 )
 

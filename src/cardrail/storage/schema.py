@@ -55,6 +55,12 @@ def flag(name: str) -> sa.Column[bool]:
     return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.text("false"))
 
 
+def unsequenced_index(table: str) -> sa.Index:
+    """What the sequencer looks for: rows of the table that have no position yet. An entry lives for a tenth of a second."""
+    condition = sa.text("position IS NULL")
+    return sa.Index(f"ix_{table}_unsequenced", "id", sqlite_where=condition, postgresql_where=condition)
+
+
 versions = sa.Table(
     "versions",
     metadata,
@@ -62,3 +68,11 @@ versions = sa.Table(
     number("value"),
 )
 """A number per cached thing (catalog, access) that each change of it moves on, so that every process knows when to reload."""
+
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    key("name"),
+    number("position"),
+)
+"""The last position that was given in a table whose rows are followed; whoever gives the next ones locks its row (storage.sequence)."""

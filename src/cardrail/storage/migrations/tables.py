@@ -5,9 +5,9 @@ from importlib import import_module
 from cardrail.storage.audit_tables import audit, audit_anchors, audit_heads
 from cardrail.storage.events import events
 from cardrail.storage.restore_tables import restores
-from cardrail.storage.schema import metadata, versions
+from cardrail.storage.schema import metadata, sequences, versions
 
 for _package in ("access", "catalog", "ledger", "vault", "orders", "jobs"):
     import_module(f"cardrail.{_package}.tables")
 
-__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "restores", "versions"]
+__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "restores", "sequences", "versions"]

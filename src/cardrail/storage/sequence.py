@@ -1,0 +1,181 @@
+"""The sequencer: it gives every committed row of a followed table its ``position`` (1, 2, 3 … without gaps), after the commit.
+
+Ids are made before the first write, so a row that commits late has an id behind a reader's cursor. Positions are given in one place, in a
+transaction that holds the series' own row: a reader who sees position n sees all of 1 … n, whatever commits later comes after it.
+
+Rows without a position are found by a partial index. It looks at ids of the last half minute, and every few seconds at all of them: a row
+that commits an hour late has its place within seconds. (On PostgreSQL a long reader keeps the index's dead entries; looking at all of
+them ten times a second would be slow.)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects import postgresql
+
+from cardrail.kernel import CardrailError, first_body
+from cardrail.storage.database import Database, Tx
+from cardrail.storage.events import events
+from cardrail.storage.schema import sequences
+
+ROWS_MAX: Final = 2_000
+"""Rows of one table in one pass: on SQLite the order lane waits while it is written, about ten milliseconds."""
+PASS_SECONDS: Final = 0.1
+RECENT_MILLIS: Final = 30_000
+SWEEP_SECONDS: Final = 5.0
+SWEEP_SHARE: Final = 20
+"""A sweep that took long is repeated after this many times its own duration."""
+OUTAGE_SECONDS: Final = 1.0
+
+log = structlog.get_logger("cardrail.sequencer")
+
+
+class Series:
+    """A table whose rows are followed by position. It has ``id`` (with this prefix), ``position``, and an index of rows without one.
+
+    ``subject`` and ``step`` name the columns that order the rows of one subject, where rows have a subject: clocks of two processes
+    differ, and with them the order of their ids, but a subject's second step always comes after its first.
+    """
+
+    def __init__(self, table: sa.Table, prefix: str, *, subject: str | None = None, step: str | None = None) -> None:
+        self.name = table.name
+        self.prefix = prefix
+        waiting = table.c.position.is_(None)
+        recent = table.c.id > sa.bindparam("floor")
+        self.any_recent = sa.select(sa.exists().where(waiting, recent))
+        self.any_at_all = sa.select(sa.exists().where(waiting))
+        self.number_recent = _numbering(table, [waiting, recent], subject, step)
+        self.number_all = _numbering(table, [waiting], subject, step)
+
+
+def _numbering(table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]], subject: str | None, step: str | None) -> sa.Update:
+    """Give the first rows without a position the numbers after ``last``."""
+    columns = [table.c.id] if subject is None or step is None else [table.c.id, table.c[subject], table.c[step]]
+    some = sa.select(*columns).where(*conditions).order_by(table.c.id).limit(sa.bindparam("most", type_=sa.BigInteger)).subquery()
+    if subject is None or step is None:
+        order = [some.c.id]
+    else:
+        begun = sa.func.min(some.c.id).over(partition_by=some.c[subject]).label("begun")
+        some = sa.select(some.c.id, some.c[step], begun).subquery()
+        order = [some.c.begun, some.c[step], some.c.id]
+    numbered = sa.select(some.c.id, sa.func.row_number().over(order_by=order).label("place")).subquery()
+    return (
+        sa.update(table)
+        .where(table.c.id == numbered.c.id)
+        .values(position=sa.bindparam("last", type_=sa.BigInteger) + numbered.c.place)
+    )
+
+
+EVENT_SERIES: Final = Series(events, "evt", subject="subject_id", step="subject_seq")
+
+_OPEN = postgresql.insert(sequences).values(name=sa.bindparam("of"), position=0).on_conflict_do_nothing()
+_LOCK = sa.select(sequences.c.position).where(sequences.c.name == sa.bindparam("of")).with_for_update(skip_locked=True)
+_ADVANCE = sa.update(sequences).where(sequences.c.name == sa.bindparam("of")).values(position=sa.bindparam("to"))
+_THROUGH = sa.select(sequences.c.position).where(sequences.c.name == sa.bindparam("of"))
+
+
+def sequenced_through(tx: Tx, table: str) -> int:
+    """The last position given in that table; 0 before the first. All of 1 … n are there for who sees n."""
+    return int(tx.execute(_THROUGH, {"of": table}).scalar() or 0)
+
+
+def is_waiting(tx: Tx, series: Series, floor: str | None) -> bool:
+    """Whether a row has no position yet; ``floor`` bounds the look to younger ids."""
+    found = tx.execute(series.any_at_all) if floor is None else tx.execute(series.any_recent, {"floor": floor})
+    return bool(found.scalar_one())
+
+
+def sequence_rows(tx: Tx, series: Series, floor: str | None = None, most: int = ROWS_MAX) -> int:
+    """Give the oldest rows without a position the next ones; how many. None while another process is at it.
+
+    Under READ COMMITTED the numbering's snapshot is taken after the series' row was locked, so it sees all that was numbered before.
+    """
+    last = tx.execute(_LOCK, {"of": series.name}).scalar()
+    if last is None:
+        # The first time ever, or another process has the row: then this waits for nobody and takes nothing.
+        if tx.execute(_THROUGH, {"of": series.name}).scalar() is not None or not tx.execute(_OPEN, {"of": series.name}).rowcount:
+            return 0
+        last = 0
+    given = {"last": last, "most": most}
+    if floor is None:
+        count = tx.execute(series.number_all, given).rowcount
+    else:
+        count = tx.execute(series.number_recent, given | {"floor": floor}).rowcount
+    if count:
+        tx.execute(_ADVANCE, {"of": series.name, "to": last + count})
+    return count
+
+
+@dataclass(slots=True)
+class Sequencer:
+    """The thread that does it in one process; of several processes one at a time has a series' row."""
+
+    db: Database
+    series: Sequence[Series]
+    pass_seconds: float = PASS_SECONDS
+    sweep_seconds: float = SWEEP_SECONDS
+    rows_max: int = ROWS_MAX
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _next_sweep: float = 0.0
+
+    def start(self) -> None:
+        """Begin. What an earlier process left is found by the first sweep, at once."""
+        self._stopping.clear()
+        self._next_sweep = 0.0
+        self._thread = threading.Thread(target=self._run, name="cardrail-sequencer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the pass at hand. Harmless if it was not started."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
+            thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def run_pass(self) -> int:
+        """One look, and one transaction if there is something to number; the most rows that any table had."""
+        started = time.monotonic()
+        sweeping = started >= self._next_sweep
+        now_millis = time.time_ns() // 1_000_000
+        floors = {one.name: None if sweeping else f"{one.prefix}_{first_body(now_millis - RECENT_MILLIS)}" for one in self.series}
+        with self.db.read() as tx:
+            waiting = [one for one in self.series if is_waiting(tx, one, floors[one.name])]
+        most = 0
+        if waiting:
+            with self.db.transaction() as tx:
+                most = max(sequence_rows(tx, one, floors[one.name], self.rows_max) for one in waiting)
+        if sweeping and most < self.rows_max:
+            ended = time.monotonic()
+            self._next_sweep = ended + max(self.sweep_seconds, SWEEP_SHARE * (ended - started))
+        return most
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            try:
+                full = self.run_pass() >= self.rows_max
+            except Exception as error:  # a database that is away comes back; whatever else it is, readers must not wait for ever
+                if not failing:
+                    reason = error.code if isinstance(error, CardrailError) else type(error).__name__
+                    log.warning("no positions can be given; trying again until it works", reason=reason)
+                failing = True
+                self._stopping.wait(OUTAGE_SECONDS)
+                continue
+            if failing:
+                log.info("positions are given again")
+                failing = False
+            # Behind a backlog (a migrated database, an outage) the writer is ours for half of the time at most.
+            self._stopping.wait(time.monotonic() - started if full else self.pass_seconds)

@@ -1,0 +1,173 @@
+"""Positions: who follows them sees every row once, in order, however late it committed."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from cardrail.kernel import Mode, first_body, new_body, new_event_id
+from cardrail.storage import EVENT_SERIES, Database, Sequencer, Tx, events, in_tx, insert_events, sequence_rows, sequenced_through
+
+
+def an_event(subject: str = "ord_1", step: int = 1, *, event_id: str | None = None, partner: str = "par_1") -> tuple[object, ...]:
+    return (
+        event_id or new_event_id(),
+        "order.fulfilled",
+        partner,
+        Mode.LIVE.value,
+        subject,
+        step,
+        None,
+        None,
+        None,
+        "test",
+        1,
+        None,
+    )
+
+
+def write(db: Database, *rows: tuple[object, ...]) -> None:
+    in_tx(db, lambda tx: insert_events(tx, list(rows)))
+
+
+def a_sequencer(db: Database, **pace: float) -> Sequencer:
+    return Sequencer(db, [EVENT_SERIES], **pace)  # type: ignore[arg-type]  # the pace's names
+
+
+def followed(db: Database, after: int = 0) -> list[tuple[int, str]]:
+    rows = sa.select(events.c.position, events.c.id).where(events.c.position > after).order_by(events.c.position)
+    with db.read() as tx:
+        return [(position, event_id) for position, event_id in tx.execute(rows)]
+
+
+@contextmanager
+def running(sequencer: Sequencer) -> Iterator[None]:
+    sequencer.start()
+    try:
+        yield
+    finally:
+        sequencer.stop()
+
+
+def test_rows_are_numbered_from_one_without_gaps(db: Database) -> None:
+    write(db, *[an_event(f"ord_{n}") for n in range(5)])
+    assert a_sequencer(db).run_pass() == 5
+    write(db, an_event("ord_9"))
+    a_sequencer(db).run_pass()
+    assert [position for position, _ in followed(db)] == [1, 2, 3, 4, 5, 6]
+    with db.read() as tx:
+        assert sequenced_through(tx, "events") == 6
+
+
+def test_a_subjects_steps_keep_their_order_whatever_two_clocks_said(db: Database) -> None:
+    early, late = f"evt_{first_body(1_000)}", f"evt_{first_body(2_000)}"
+    write(db, an_event("ord_1", 1, event_id=late), an_event("ord_1", 2, event_id=early))
+    a_sequencer(db).run_pass()
+    assert [event_id for _, event_id in followed(db)] == [late, early]
+
+
+def test_a_pass_is_bounded_and_the_next_goes_on(db: Database) -> None:
+    write(db, *[an_event(f"ord_{n}") for n in range(25)])
+    sequencer = a_sequencer(db, rows_max=10)
+    assert [sequencer.run_pass() for _ in range(4)] == [10, 10, 5, 0]
+
+
+def test_a_row_that_commits_an_hour_late_has_its_place_at_the_next_sweep(db: Database) -> None:
+    write(db, an_event("ord_2"))
+    sequencer = a_sequencer(db, sweep_seconds=3_600)
+    sequencer.run_pass()
+    hour_ago = f"evt_{first_body(1_000_000)}"
+    write(db, an_event("ord_1", event_id=hour_ago))
+    assert sequencer.run_pass() == 0  # too old for the quick look
+    assert a_sequencer(db).run_pass() == 1
+    assert followed(db)[-1] == (2, hour_ago)
+
+
+def test_while_another_process_gives_positions_nobody_waits(db: Database) -> None:
+    write(db, an_event("ord_1"))
+    a_sequencer(db).run_pass()
+    write(db, an_event("ord_2"))
+    if db.is_sqlite:  # there the whole file is the lock
+        return
+    with db.transaction() as mine:
+        assert sequence_rows(mine, EVENT_SERIES) == 1
+        with db.transaction() as theirs:
+            assert sequence_rows(theirs, EVENT_SERIES) == 0
+
+
+def test_nothing_is_written_while_there_is_nothing_to_number(db: Database) -> None:
+    a_sequencer(db).run_pass()
+    with db.read() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM sequences")).scalar_one() == 0
+
+
+@pytest.mark.parametrize("table", ["events", "transfers"])
+def test_rows_without_a_position_are_found_by_their_own_index(db: Database, table: str) -> None:
+    sql = f"SELECT id FROM {table} WHERE position IS NULL AND id > 'x' ORDER BY id LIMIT 9"
+    with db.read() as tx:
+        if not db.is_sqlite:
+            tx.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        plan = str(tx.execute(sa.text(("EXPLAIN QUERY PLAN " if db.is_sqlite else "EXPLAIN ") + sql)).all())
+    assert f"ix_{table}_unsequenced" in plan
+
+
+def test_readers_who_follow_see_each_row_once_and_in_order_with_many_writers_and_two_sequencers(
+    db: Database, full_counts: bool
+) -> None:
+    writers, rows = (6, 400) if full_counts else (4, 60)
+    seen: list[tuple[int, str]] = []
+    done = threading.Event()
+    threads = [threading.Thread(target=_write_some, args=(db, f"w{n}", rows, random.Random(n))) for n in range(writers)]
+    reader = threading.Thread(target=_follow, args=(lambda after: followed(db, after), seen, done))
+    sequencers = [a_sequencer(db, pass_seconds=0.001, sweep_seconds=0.02, rows_max=7) for _ in range(2)]
+    with running(sequencers[0]), running(sequencers[1]):
+        for one in [reader, *threads]:
+            one.start()
+        for one in threads:
+            one.join()
+        while a_sequencer(db).run_pass():
+            pass
+        done.set()
+        reader.join()
+    with db.read() as tx:
+        written = [str(event_id) for event_id in tx.execute(sa.select(events.c.id)).scalars()]
+    assert [position for position, _ in seen] == list(range(1, writers * rows + 1))
+    assert sorted(event_id for _, event_id in seen) == sorted(written)
+
+
+def _write_some(db: Database, name: str, rows: int, rng: random.Random) -> None:
+    """Ids made early, commits late: some transactions stay open while others go by, some roll back."""
+    step = 0
+    while step < rows:
+        some = [an_event(name, step + n + 1, event_id=f"evt_{new_body()}") for n in range(min(rng.randint(1, 9), rows - step))]
+
+        def work(tx: Tx, some: list[tuple[object, ...]] = some) -> None:
+            insert_events(tx, some)
+            if not db.is_sqlite:
+                tx.execute(sa.text("SELECT pg_sleep(:s)"), {"s": rng.random() * 0.02})
+            if rng.random() < 0.2:
+                raise _Never
+
+        try:
+            in_tx(db, work)
+            step += len(some)
+        except _Never:
+            continue
+
+
+class _Never(Exception):
+    """A use case that changes its mind."""
+
+
+def _follow(read: Callable[[int], list[tuple[int, str]]], seen: list[tuple[int, str]], done: threading.Event) -> None:
+    while True:
+        ending = done.is_set()
+        found = read(seen[-1][0] if seen else 0)
+        seen.extend(found)
+        if ending and not found:
+            return
