@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from cardrail.access import AccessTokens, KeyCache, RateLimiter
+from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.jobs import Jobs
@@ -21,7 +21,7 @@ from cardrail.storage import EVENT_SERIES, AuditLog, Database, Journal, Lane, Se
 from cardrail.storage.migrations import current_revision, newest_revision
 from cardrail.vault import CodeOpener, Keyring, check_keys, keys_are_registered, service_key
 
-_SERVICES: Final = ("audit", "cursor", "token")
+_SERVICES: Final = ("audit", "cursor", "token", "credential")
 
 
 class SchemaOutdated(CardrailError):
@@ -46,6 +46,9 @@ class Cardrail:
     shop: Shop
     lane: Lane[OrderRequest, Outcome]
     cursors: CursorSealer
+    sealer: SecretSealer
+    """Seals what dialects sign with, and whatever else must be usable again."""
+    credentials: CredentialBook
     rates: RateLimiter
     tokens: AccessTokens
     journal: Journal
@@ -88,10 +91,11 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         raise SchemaOutdated(database=current_revision(db), needed=newest_revision())
     given = settings.master_keys
     keyring = Keyring.from_text(given.get_secret_value()) if given is not None else Keyring.from_file(settings.key_path)
-    audit_key, cursor_key, token_key = _service_keys(db, keyring, clock)
+    audit_key, cursor_key, token_key, credential_key = _service_keys(db, keyring, clock)
     node = settings.node_name
     catalog = CatalogCache(db, clock)
     keys = KeyCache(db, clock)
+    sealer = SecretSealer(credential_key)
     books = Books(
         node=node,
         audit=AuditLog(audit_key, f"{node}/lane"),
@@ -123,6 +127,8 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
             queue_max=settings.lane_queue_max,
         ),
         cursors=CursorSealer(cursor_key),
+        sealer=sealer,
+        credentials=CredentialBook(db, sealer, keys),
         rates=RateLimiter(settings.rate_limit_storage),
         tokens=AccessTokens(token_key, clock, keys),
         journal=journal,

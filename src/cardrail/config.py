@@ -31,6 +31,14 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the server listens on.")
     trusted_proxies: str = Field(default="", description="Blank-separated networks whose X-Forwarded-For is believed.")
 
+    dialect_hosts: str = Field(
+        default="",
+        description="Blank-separated host=dialect: requests to that host are that dialect's, at its vendor's own paths.",
+    )
+    dialect_profiles: Path | None = Field(
+        default=None, description="TOML file with a section per dialect: overrides of what its vendor leaves open."
+    )
+
     lane_queue_max: int = Field(
         default=4_096, ge=1, description="Orders that may wait; beyond it the answer is 503 with Retry-After."
     )

@@ -1,6 +1,15 @@
 """Partners, their API keys, what they may do and how much of it: the answer to "who is asking, and may they?"."""
 
 from cardrail.access.authenticate import KeyCache
+from cardrail.access.credentials import (
+    KINDS,
+    Credential,
+    CredentialBook,
+    CredentialKind,
+    Issued,
+    create_credential,
+    waste_time_on_password,
+)
 from cardrail.access.errors import (
     AccessError,
     AddressNotAllowed,
@@ -22,6 +31,7 @@ from cardrail.access.errors import (
     TooManyFailures,
     TooManyKeys,
     TooManyRequests,
+    UnknownDialect,
     UnknownScope,
 )
 from cardrail.access.keys import create_key, list_keys, revoke_key, rotate_key
@@ -47,23 +57,29 @@ from cardrail.access.partners import (
     suspend_partner,
 )
 from cardrail.access.rates import Rate, RateLimiter
+from cardrail.access.sealed import SecretSealer
 from cardrail.access.signed import AccessTokens
 from cardrail.access.tokens import check_token, new_token
 
 __all__ = [
     "ALL_SCOPES",
     "KEEP",
+    "KINDS",
     "SCOPES",
     "AccessError",
     "AccessTokens",
     "AddressNotAllowed",
     "ApiKey",
+    "Credential",
+    "CredentialBook",
+    "CredentialKind",
     "InvalidAccessToken",
     "InvalidKey",
     "InvalidKeyRequest",
     "InvalidLimits",
     "InvalidNetwork",
     "InvalidPartner",
+    "Issued",
     "KeyCache",
     "KeyExpired",
     "KeyNotFound",
@@ -83,14 +99,17 @@ __all__ = [
     "Rate",
     "RateLimiter",
     "ScopeMissing",
+    "SecretSealer",
     "TooManyFailures",
     "TooManyKeys",
     "TooManyRequests",
+    "UnknownDialect",
     "UnknownScope",
     "add_usage",
     "change_partner",
     "check_limits",
     "check_token",
+    "create_credential",
     "create_key",
     "create_partner",
     "get_partner",
@@ -108,4 +127,5 @@ __all__ = [
     "revoke_key",
     "rotate_key",
     "suspend_partner",
+    "waste_time_on_password",
 ]

@@ -71,12 +71,13 @@ class KeyCache:
             return None
         return self._admit(entry, origin)
 
-    def load(self, token: str, origin: str | None) -> Principal:
-        """The principal from the database: it blocks, so call it on a thread.
+    def load(self, token: str, origin: str | None, *, is_own: bool = True) -> Principal:
+        """The principal from the database: it blocks, so call it on a thread. ``is_own`` false: a token of another dialect's form.
 
         Raises InvalidKey, KeyRevoked, KeyExpired, PartnerSuspended, AddressNotAllowed; Unavailable.
         """
-        check_token(token)
+        if is_own:
+            check_token(token)
         token_hash = hash_token(token)
         entry = self._read(lambda tx: store.find_by_hash(tx, token_hash), token_hash)
         return self._answer(entry, origin)
@@ -175,6 +176,8 @@ def _entry_of(row: Any, token_hash: bytes, version: int, now: datetime) -> _Entr
         limits=store.limits_of(row.limits),
         partner_state=PartnerState(row.partner_state),
         version=version,
+        dialect=row.dialect,
+        requests_per_minute=row.requests_per_minute,
     )
     return _Entry(stored, version, principal, None, now)
 

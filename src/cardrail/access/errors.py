@@ -3,7 +3,7 @@
 AccessError
 ├── PartnerNotFound, KeyNotFound
 ├── InvalidPartner          InvalidLimits
-├── InvalidKeyRequest       UnknownScope, InvalidNetwork
+├── InvalidKeyRequest       UnknownScope, InvalidNetwork, UnknownDialect
 ├── TooManyKeys, KeyNotValid
 ├── NotAuthenticated        InvalidKey, KeyRevoked, KeyExpired, InvalidAccessToken
 ├── AddressNotAllowed, PartnerSuspended, ScopeMissing
@@ -61,6 +61,12 @@ class InvalidNetwork(InvalidKeyRequest):
     """The network is not an address or a CIDR block without host bits."""
 
     code = "invalid_network"
+
+
+class UnknownDialect(InvalidKeyRequest):
+    """There is no such dialect."""
+
+    code = "unknown_dialect"
 
 
 class TooManyKeys(AccessError):

@@ -32,7 +32,7 @@ def create_key(
     actor: str,
     origin: str | None = None,
 ) -> tuple[ApiKey, Secret]:
-    """A new key and its token, which is not shown again.
+    """A new key of the native API and its token, which is not shown again (for other dialects: ``create_credential``).
 
     Raises PartnerNotFound, TooManyKeys (two of a partner and mode may be valid at a time), InvalidKeyRequest, UnknownScope,
     InvalidNetwork.
@@ -52,9 +52,9 @@ def create_key(
     )
 
     def work(tx: Tx) -> None:
-        _add(tx, clock, key, token)
+        add_key(tx, clock, key, token)
         details = {"name": key.name, "mode": mode.value, "scopes": sorted(key.scopes), "networks": list(key.networks)}
-        _note(
+        note_key(
             tx,
             audit,
             audit_entry(clock.now(), actor, "key.created", key.id, partner_id=key.partner_id, origin=origin, details=details),
@@ -76,7 +76,8 @@ def rotate_key(
 ) -> tuple[ApiKey, Secret]:
     """A new key like this one, and its token; the old one goes on for the overlap. A lifetime is taken over, counted from now.
 
-    Raises KeyNotFound, KeyNotValid, TooManyKeys (a rotation is under way already), InvalidKeyRequest (negative overlap).
+    Raises KeyNotFound, KeyNotValid (also for another dialect's: create a second one there), TooManyKeys (a rotation is under way
+    already), InvalidKeyRequest (negative overlap).
     """
     if overlap < timedelta(0):
         raise InvalidKeyRequest(field="overlap")
@@ -84,7 +85,7 @@ def rotate_key(
     def work(tx: Tx) -> tuple[ApiKey, Secret]:
         old = _locked_key(tx, key_id)
         now = clock.now()
-        if not old.is_valid(now):
+        if not old.is_valid(now) or old.dialect is not None:
             raise KeyNotValid(key=key_id)
         token = new_token(old.mode)
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
@@ -95,11 +96,11 @@ def rotate_key(
             created_at=now,
             expires_at=None if lifetime is None else now + lifetime,
         )
-        _add(tx, clock, new, token)
+        add_key(tx, clock, new, token)
         ends_at = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         store.end_key(tx, replace(old, expires_at=ends_at))
         details = {"successor": new.id, "old_expires_at": ends_at.isoformat()}
-        _note(
+        note_key(
             tx,
             audit,
             audit_entry(clock.now(), actor, "key.rotated", old.id, partner_id=old.partner_id, origin=origin, details=details),
@@ -118,7 +119,9 @@ def revoke_key(db: Database, clock: Clock, audit: AuditLog, key_id: ApiKeyId, *,
             return key
         revoked = replace(key, revoked_at=clock.now())
         store.end_key(tx, revoked)
-        _note(tx, audit, audit_entry(clock.now(), actor, "key.revoked", revoked.id, partner_id=revoked.partner_id, origin=origin))
+        note_key(
+            tx, audit, audit_entry(clock.now(), actor, "key.revoked", revoked.id, partner_id=revoked.partner_id, origin=origin)
+        )
         return revoked
 
     return in_tx(db, work)
@@ -131,14 +134,18 @@ def list_keys(tx: Tx, partner_id: PartnerId) -> list[ApiKey]:
     return store.load_keys(tx, partner_id)
 
 
-def _add(tx: Tx, clock: Clock, key: ApiKey, token: Secret) -> None:
+def add_key(tx: Tx, clock: Clock, key: ApiKey, token: Secret) -> None:
     """Write the key if there is room for it. Locks the partner, so that two at once cannot both find room."""
     if store.load_partner(tx, key.partner_id, lock=True) is None:
         raise PartnerNotFound(partner=key.partner_id)
     now = clock.now()
     if key.expires_at is not None and key.expires_at <= now:
         raise InvalidKeyRequest(field="expires_at")
-    valid = [one for one in store.load_keys(tx, key.partner_id) if one.mode is key.mode and one.is_valid(now)]
+    valid = [
+        one
+        for one in store.load_keys(tx, key.partner_id)
+        if (one.mode, one.dialect) == (key.mode, key.dialect) and one.is_valid(now)
+    ]
     if len(valid) >= KEYS_VALID_MAX:
         raise TooManyKeys(mode=key.mode.value, keys=" ".join([one.id for one in valid]))
     store.insert_key(tx, key, hash_token(token.reveal()))
@@ -155,7 +162,7 @@ def _locked_key(tx: Tx, key_id: ApiKeyId) -> ApiKey:
     return found
 
 
-def _note(tx: Tx, audit: AuditLog, entry: AuditEntry) -> None:
+def note_key(tx: Tx, audit: AuditLog, entry: AuditEntry) -> None:
     """What belongs to every change of a key: the new version, and the row in the audit log."""
     bump_version(tx, "access")
     audit.append(tx, [entry])

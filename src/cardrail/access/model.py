@@ -104,6 +104,8 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    dialect: str | None = None
+    """The wire protocol that it is for; None: the native API."""
 
     def is_valid(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
@@ -125,6 +127,10 @@ class Principal:
     partner_state: PartnerState
     version: int
     """The version of the access data that this was read at."""
+    dialect: str | None = None
+    """The wire protocol that the credential is for; None: the native API."""
+    requests_per_minute: int | None = None
+    """The credential's own limit in its dialect: None leaves it to the dialect, 0 is none."""
 
     def require(self, scope: str) -> None:
         """Raises ScopeMissing."""

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.errors import StorageError
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
@@ -62,6 +62,7 @@ class RateLimiter:
         self._limiter = FixedWindowRateLimiter(storage_from_string(storage_uri, wrap_exceptions=True))
         self._failures = RateLimitItemPerMinute(failures_per_minute)
         self._items: dict[int, RateLimitItem] = {}
+        self._windows: dict[tuple[int, int], RateLimitItem] = {}
 
     def hit(self, api_key_id: str, per_minute: int | None) -> Rate | None:
         """Count a request of this key; None where it has no limit, which costs nothing."""
@@ -75,6 +76,28 @@ class RateLimiter:
             log.warning("rate limits cannot be counted", error=type(error).__name__)
             return None
         return Rate(allowed, per_minute, stats.remaining, _seconds_until(stats.reset_time))
+
+    def count(self, kind: str, name: str, most: int, seconds: int) -> Rate | None:
+        """Count one thing of a kind under a name, of which ``most`` are allowed in a window; None where it cannot be counted."""
+        item = self._windows.setdefault((most, seconds), RateLimitItemPerSecond(most, seconds))
+        try:
+            allowed = self._limiter.hit(item, kind, name)
+            stats = self._limiter.get_window_stats(item, kind, name)
+        except StorageError as error:
+            log.warning("rates cannot be counted", error=type(error).__name__)
+            return None
+        return Rate(allowed, most, stats.remaining, _seconds_until(stats.reset_time))
+
+    def blocked(self, kind: str, name: str, most: int, seconds: int) -> int:
+        """Seconds until one more would be allowed (``count``); 0 where it is."""
+        item = self._windows.setdefault((most, seconds), RateLimitItemPerSecond(most, seconds))
+        try:
+            if self._limiter.test(item, kind, name):
+                return 0
+            return _seconds_until(self._limiter.get_window_stats(item, kind, name).reset_time)
+        except StorageError as error:
+            log.warning("rates cannot be counted", error=type(error).__name__)
+            return 0
 
     def count_failure(self, address: str | None) -> None:
         """Note a failed authentication from an address."""

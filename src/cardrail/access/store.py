@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from cardrail.access.model import ApiKey, Limits, Partner, PartnerState
-from cardrail.access.tables import api_keys, limit_usage, partners
+from cardrail.access.tables import api_keys, credentials, limit_usage, partners
 from cardrail.kernel import ApiKeyId, Mode, PartnerId, PriceListId, from_micros, to_micros
 from cardrail.storage import Bulk, Tx
 
@@ -96,7 +96,9 @@ def _partner_row(partner: Partner) -> dict[str, Any]:
 
 # --- API keys ----------------------------------------------------------------------------------------------------------
 
-_KEY = sa.select(*[column for column in api_keys.c if column.name != "token_hash"])
+_KEY = sa.select(*[column for column in api_keys.c if column.name != "token_hash"], credentials.c.dialect).outerjoin_from(
+    api_keys, credentials, credentials.c.key_id == api_keys.c.id
+)
 _KEY_BY_ID = _KEY.where(api_keys.c.id == sa.bindparam("of"))
 _KEYS_OF_PARTNER = _KEY.where(api_keys.c.partner_id == sa.bindparam("of")).order_by(api_keys.c.id)
 _AUTHENTICATION = sa.select(
@@ -105,7 +107,11 @@ _AUTHENTICATION = sa.select(
     partners.c.currency,
     partners.c.price_list_id,
     partners.c.limits,
-).join(partners, partners.c.id == api_keys.c.partner_id)
+    credentials.c.dialect,
+    credentials.c.requests_per_minute,
+).select_from(
+    api_keys.join(partners, partners.c.id == api_keys.c.partner_id).outerjoin(credentials, credentials.c.key_id == api_keys.c.id)
+)
 _AUTHENTICATION_BY_HASH = _AUTHENTICATION.where(api_keys.c.token_hash == sa.bindparam("of"))
 _AUTHENTICATION_BY_ID = _AUTHENTICATION.where(api_keys.c.id == sa.bindparam("of"))
 
@@ -168,7 +174,30 @@ def key_of(row: Any) -> ApiKey:
         created_at=from_micros(row.created_at),
         expires_at=None if row.expires_at is None else from_micros(row.expires_at),
         revoked_at=None if row.revoked_at is None else from_micros(row.revoked_at),
+        dialect=row.dialect,
     )
+
+
+# --- credentials of other dialects -------------------------------------------------------------------------------------
+
+_CREDENTIAL_BY_LOGIN = sa.select(*credentials.c).where(
+    credentials.c.dialect == sa.bindparam("dialect"), credentials.c.login == sa.bindparam("login")
+)
+_CREDENTIAL_BY_KEY = sa.select(*credentials.c).where(credentials.c.key_id == sa.bindparam("key_id"))
+
+
+def insert_credential(tx: Tx, row: dict[str, Any]) -> None:
+    tx.execute(sa.insert(credentials), row)
+
+
+def find_credential(tx: Tx, dialect: str, login: str) -> Any:
+    """The row of a dialect's login, or None."""
+    return tx.execute(_CREDENTIAL_BY_LOGIN, {"dialect": dialect, "login": login}).one_or_none()
+
+
+def find_credential_of(tx: Tx, key_id: str) -> Any:
+    """The row of a key, or None."""
+    return tx.execute(_CREDENTIAL_BY_KEY, {"key_id": key_id}).one_or_none()
 
 
 # --- use of limits -----------------------------------------------------------------------------------------------------

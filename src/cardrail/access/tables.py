@@ -43,6 +43,28 @@ api_keys = sa.Table(
     **CLUSTERED,
 )
 
+credentials = sa.Table(
+    "credentials",
+    metadata,
+    sa.Column("key_id", sa.Text, sa.ForeignKey("api_keys.id"), primary_key=True),
+    text("dialect"),  # the wire protocol that this key is for; a key without a row here is for the native API
+    text("login", null=True),  # a client id or user name, where the dialect names its callers
+    text("password_hash", null=True),  # argon2id, where they log in
+    blob("secret", null=True),  # sealed: what requests are signed or accompanied with
+    blob("signing_secret", null=True),  # sealed: a second one, where the dialect has two
+    number("requests_per_minute", null=True),  # null: the dialect's own; 0: no limit
+    sa.Index(
+        "uq_credentials_login",
+        "dialect",
+        "login",
+        unique=True,
+        sqlite_where=sa.text("login IS NOT NULL"),
+        postgresql_where=sa.text("login IS NOT NULL"),
+    ),
+    **CLUSTERED,
+)
+"""What an API key has beside its token when it speaks another dialect than ours."""
+
 limit_usage = sa.Table(
     "limit_usage",
     metadata,

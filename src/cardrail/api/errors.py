@@ -251,7 +251,7 @@ OPERATOR_CODES: Final = frozenset(
     {
         # Partners, keys and limits are made by the operator.
         "partner_not_found", "api_key_not_found", "invalid_partner", "invalid_limits", "invalid_network", "too_many_keys",
-        "api_key_not_valid",
+        "api_key_not_valid", "unknown_dialect",
         # So are prices, rates and sheets.
         "price_list_not_found", "price_rule_not_found", "invalid_pattern", "invalid_price_rule", "invalid_rate",
         "duplicate_price_list", "unreadable_sheet",

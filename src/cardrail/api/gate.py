@@ -15,10 +15,14 @@ import structlog
 from cardrail.access import (
     AccessError,
     AddressNotAllowed,
+    Credential,
+    CredentialBook,
+    InvalidKey,
     KeyCache,
     NotAuthenticated,
     PartnerSuspended,
     Principal,
+    Rate,
     TooManyFailures,
     TooManyRequests,
     is_inside,
@@ -29,7 +33,7 @@ from cardrail.api.errors import MissingCredentials
 from cardrail.api.http import Headers
 from cardrail.api.parts import Installation
 from cardrail.api.readers import Readers
-from cardrail.kernel import currency
+from cardrail.kernel import ApiKeyId, Mode, currency
 from cardrail.orders import Buyer
 
 T = TypeVar("T")
@@ -52,6 +56,7 @@ class Gate:
     def __init__(self, parts: Installation, threads: Readers) -> None:
         self._keys: KeyCache = parts.keys
         self._tokens = parts.tokens
+        self._credentials: CredentialBook = parts.credentials
         self._rates = parts.rates
         self._catalog = parts.catalog
         self._threads = threads
@@ -91,11 +96,52 @@ class Gate:
                 if principal is None:
                     await self._check_failures(origin)
                     principal = await self._on_thread(lambda: self._keys.load(token, origin))
+            if principal.dialect is not None:
+                raise InvalidKey
         except (NotAuthenticated, AddressNotAllowed, PartnerSuspended) as refusal:
-            await self._count_failure(origin, refusal)
+            await self.count_failure(origin, refusal)
             raise
         scope[PRINCIPAL] = principal
         return principal
+
+    async def recognise(self, token: str, origin: str | None) -> Principal:
+        """Whose token of another dialect's form this is; the caller checks which dialect's, and counts failures.
+
+        Raises what ``KeyCache.load`` raises, TooManyFailures.
+        """
+        principal = self._keys.lookup_cached(token, origin)
+        if principal is None:
+            await self._check_failures(origin)
+            principal = await self._on_thread(lambda: self._keys.load(token, origin, is_own=False))
+        return principal
+
+    async def recognise_key(self, key_id: ApiKeyId, origin: str | None) -> Principal:
+        """Whose key this is that was proven otherwise: by a signature, a password, a token of the dialect's own."""
+        principal = self._keys.lookup_id(key_id, origin)
+        if principal is None:
+            principal = await self._on_thread(lambda: self._keys.load_id(key_id, origin))
+        return principal
+
+    async def credential(self, dialect: str, login: str, origin: str | None) -> Credential:
+        """What requests of this login are checked against. Raises InvalidKey, TooManyFailures."""
+        found = self._credentials.lookup(dialect, login)
+        if found is None:
+            await self._check_failures(origin)
+            found = await self._on_thread(lambda: self._credentials.load(dialect, login))
+        return found
+
+    async def credential_of(self, key_id: ApiKeyId) -> Credential:
+        """What requests of this key are checked against. Raises InvalidKey."""
+        found = self._credentials.lookup_key(key_id)
+        return found if found is not None else await self._on_thread(lambda: self._credentials.load_key(key_id))
+
+    async def count(self, kind: str, name: str, most: int, seconds: int) -> Rate | None:
+        """``RateLimiter.count``."""
+        return await self._counted(lambda: self._rates.count(kind, name, most, seconds))
+
+    async def blocked(self, kind: str, name: str, most: int, seconds: int) -> int:
+        """``RateLimiter.blocked``."""
+        return await self._counted(lambda: self._rates.blocked(kind, name, most, seconds))
 
     async def freshen(self) -> None:
         """See to it that keys and catalog are no older than FRESH_SECONDS; what is being read anyway is not waited for twice."""
@@ -149,7 +195,8 @@ class Gate:
         if seconds:
             raise TooManyFailures(retry_after=seconds)
 
-    async def _count_failure(self, origin: str | None, refusal: AccessError) -> None:
+    async def count_failure(self, origin: str | None, refusal: AccessError) -> None:
+        """Note a failed authentication from an address. Raises TooManyFailures where there were too many before it."""
         await self._check_failures(origin)
         await self._counted(lambda: self._rates.count_failure(origin))
         structlog.get_logger("cardrail.api").info("authentication refused", code=refusal.code, origin=origin)
@@ -182,11 +229,14 @@ def is_signed(token: str) -> bool:
     return token.count(".") == 2
 
 
-def buyer_of(principal: Principal, origin: str | None, currency_code: str | None = None) -> Buyer:
-    """On whose behalf a command of this principal runs, paid from the wallet of that currency. Raises UnknownCurrency."""
+def buyer_of(principal: Principal, origin: str | None, currency_code: str | None = None, mode: Mode | None = None) -> Buyer:
+    """On whose behalf a command of this principal runs, paid from the wallet of that currency. Raises UnknownCurrency.
+
+    ``mode`` is for dialects in which a live credential may place a test order; a test credential stays in its mode.
+    """
     return Buyer(
         partner_id=principal.partner_id,
-        mode=principal.mode,
+        mode=principal.mode if mode is None or principal.mode is Mode.TEST else mode,
         currency=principal.currency if currency_code is None else currency(currency_code).code,
         actor=principal.api_key_id,
         origin=origin,

@@ -5,9 +5,10 @@ Bootstrap is above every surface, so nobody here may import it; a protocol says 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
-from cardrail.access import AccessTokens, KeyCache, RateLimiter
+from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer
 from cardrail.catalog import CatalogCache
 from cardrail.kernel import Clock, CursorSealer
 from cardrail.orders import OrderRequest, Outcome, Shop
@@ -28,6 +29,10 @@ class ApiSettings(Protocol):
     def invalidate_window_hours(self) -> int: ...
     @property
     def invalidate_revealed(self) -> bool: ...
+    @property
+    def dialect_hosts(self) -> str: ...
+    @property
+    def dialect_profiles(self) -> Path | None: ...
 
 
 class Installation(Protocol):
@@ -55,6 +60,10 @@ class Installation(Protocol):
     def lane(self) -> Lane[OrderRequest, Outcome]: ...
     @property
     def cursors(self) -> CursorSealer: ...
+    @property
+    def credentials(self) -> CredentialBook: ...
+    @property
+    def sealer(self) -> SecretSealer: ...
     @property
     def rates(self) -> RateLimiter: ...
     @property

@@ -1,5 +1,6 @@
 """The sale: placing, paying, reading, cancelling, invalidating and refunding orders."""
 
+from cardrail.orders.aliases import get_order_between, get_order_numbered, number_orders
 from cardrail.orders.cancel import cancel_order, expire_unpaid
 from cardrail.orders.errors import (
     AmountTooLarge,
@@ -40,7 +41,15 @@ from cardrail.orders.model import (
     place_order_command,
 )
 from cardrail.orders.place import Shop, place_orders, read_versions
-from cardrail.orders.read import OrderFilter, find_orders, get_order, list_orders, order_history, reveal_order
+from cardrail.orders.read import (
+    OrderFilter,
+    find_orders,
+    get_order,
+    list_orders,
+    order_history,
+    reveal_order,
+    slice_orders,
+)
 from cardrail.orders.refund import refund_order
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
@@ -106,10 +115,13 @@ __all__ = [
     "find_orders",
     "freeze_restored",
     "get_order",
+    "get_order_between",
+    "get_order_numbered",
     "invalidate_order",
     "journal_entries",
     "journal_since",
     "list_orders",
+    "number_orders",
     "open_codes",
     "order_history",
     "place_order_command",
@@ -122,4 +134,5 @@ __all__ = [
     "sandbox_offer",
     "sandbox_price",
     "send_to_review",
+    "slice_orders",
 ]

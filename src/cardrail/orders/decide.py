@@ -468,6 +468,7 @@ def _new_order(request: PlaceOrder, items: list[OrderItem], total: int, facts: F
         revealed_at=None,
         version=1,
         items=items,
+        number=request.number,
     )
 
 

@@ -76,6 +76,8 @@ class PlaceOrder:
     customer_id: str | None = None
     details: str | None = None
     """JSON text: country, client partner, metadata."""
+    number: int | None = None
+    """The order's number, for callers whose ids are numbers."""
 
     @property
     def units(self) -> int:
@@ -105,6 +107,7 @@ def place_order_command(
     customer_id: str | None = None,
     details: dict[str, Any] | None = None,
     currency: str | None = None,
+    number: int | None = None,
 ) -> PlaceOrder:
     """The command with its hashes: what binds its key and its reference to it, for ever.
 
@@ -138,6 +141,7 @@ def place_order_command(
         pay_later=pay_later,
         customer_id=customer_id,
         details=_canonical.encode(details).decode() if details else None,
+        number=number,
     )
 
 
@@ -209,6 +213,7 @@ class Order:
     revealed_at: int | None
     version: int
     items: list[OrderItem]
+    number: int | None = None
 
 
 @dataclass(slots=True)

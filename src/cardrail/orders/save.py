@@ -133,6 +133,7 @@ def _order_row(order: Order, request: PlaceOrder) -> tuple[Any, ...]:
         order.details,
         order.created_at,
         order.updated_at,
+        request.number,
     )
 
 

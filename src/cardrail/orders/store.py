@@ -35,6 +35,7 @@ ORDER_COLUMNS: Final = (
     "details",
     "created_at",
     "updated_at",
+    "number",
 )
 ITEM_COLUMNS: Final = (
     "order_id",
@@ -184,6 +185,88 @@ def load_page(
     return _with_items(tx, tx.execute(query.order_by(orders.c.id.desc()).limit(limit)).all())
 
 
+def conditions_of(
+    *,
+    states: Sequence[str],
+    reference_hash: bytes | None,
+    customer_id: str | None,
+    since: int | None,
+    until: int | None,
+    sku: str | None,
+) -> list[sa.ColumnElement[bool]]:
+    """What narrows a list of orders, for ``load_slice``."""
+    found: list[sa.ColumnElement[bool]] = []
+    if states:
+        found.append(orders.c.state.in_(states))
+    if reference_hash is not None:
+        found.append(orders.c.reference_hash == reference_hash)
+    if customer_id is not None:
+        found.append(orders.c.customer_id == customer_id)
+    if since is not None:
+        found.append(orders.c.created_at >= since)
+    if until is not None:
+        found.append(orders.c.created_at < until)
+    if sku is not None:
+        found.append(sa.exists().where(order_items.c.order_id == orders.c.id, order_items.c.sku == sku))
+    return found
+
+
+def load_slice(
+    tx: Tx, partner_id: str, mode: Mode, conditions: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
+) -> tuple[list[Order], int]:
+    """A partner's orders, newest first, from the ``offset``-th on, and how many there are in all."""
+    own = sa.and_(orders.c.partner_id == partner_id, orders.c.mode == mode.value, *conditions)
+    total = int(tx.execute(sa.select(sa.func.count()).select_from(orders).where(own)).scalar_one())
+    if offset >= total:
+        return [], total
+    query = _ORDER.where(own).order_by(orders.c.id.desc()).offset(offset).limit(limit)
+    return _with_items(tx, tx.execute(query).all()), total
+
+
+_BETWEEN: Final = (
+    _ORDER.where(
+        orders.c.partner_id == sa.bindparam("partner"),
+        orders.c.mode == sa.bindparam("mode"),
+        orders.c.id.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .order_by(orders.c.id)
+    .limit(1)
+)
+_NUMBERED: Final = _ORDER.where(
+    orders.c.number == sa.bindparam("number"),
+    orders.c.partner_id == sa.bindparam("partner"),
+    orders.c.mode == sa.bindparam("mode"),
+)
+_SET_NUMBER: Final = (
+    sa.update(orders).where(orders.c.id == sa.bindparam("of"), orders.c.number.is_(None)).values(number=sa.bindparam("to_number"))
+)
+_NUMBERS: Final = sa.select(orders.c.id, orders.c.number).where(orders.c.id.in_(sa.bindparam("ids", expanding=True)))
+_NUMBER_TAKEN: Final = sa.select(orders.c.id).where(orders.c.number == sa.bindparam("number"))
+
+
+def load_between(tx: Tx, partner_id: str, mode: Mode, first: str, last: str) -> list[Order]:
+    """The partner's first order whose id lies in the range, if there is one."""
+    return _with_items(tx, tx.execute(_BETWEEN, {"partner": partner_id, "mode": mode.value, "first": first, "last": last}).all())
+
+
+def load_numbered(tx: Tx, partner_id: str, mode: Mode, number: int) -> list[Order]:
+    """The partner's order of this number, if there is one."""
+    return _with_items(tx, tx.execute(_NUMBERED, {"partner": partner_id, "mode": mode.value, "number": number}).all())
+
+
+def set_number(tx: Tx, order_id: str, number: int) -> None:
+    """Number an order that has no number yet."""
+    tx.execute(_SET_NUMBER, {"of": order_id, "to_number": number})
+
+
+def load_numbers(tx: Tx, ids: Sequence[str]) -> dict[str, int | None]:
+    return {row.id: row.number for row in tx.execute(_NUMBERS, {"ids": list(ids)})}
+
+
+def is_number_taken(tx: Tx, number: int) -> bool:
+    return tx.execute(_NUMBER_TAKEN, {"number": number}).first() is not None
+
+
 def load_all(tx: Tx, *, state: str | None, partner_id: str | None, limit: int) -> list[Order]:
     """The operator's list: newest first, of every partner."""
     query = _ORDER.order_by(orders.c.id.desc()).limit(limit)
@@ -237,6 +320,7 @@ def _order(row: sa.Row[Any]) -> Order:
         revealed_at=row.revealed_at,
         version=row.version,
         items=[],
+        number=row.number,
     )
 
 

@@ -27,6 +27,7 @@ orders = sa.Table(
     instant("pay_until", null=True),  # set while the order is unpaid
     instant("revealed_at", null=True),  # when a code of it was first opened for anybody
     text("details", null=True),  # JSON: country, client partner, delivery, metadata
+    number("number", null=True),  # kernel.number_of, once a dialect whose ids are numbers has shown the order
     number("version", default=1),  # moves with each change of state
     instant("created_at"),
     instant("updated_at"),
@@ -43,6 +44,13 @@ orders = sa.Table(
         unique=True,
         sqlite_where=sa.text("reference_hash IS NOT NULL"),
         postgresql_where=sa.text("reference_hash IS NOT NULL"),
+    ),
+    sa.Index(
+        "uq_orders_number",
+        "number",
+        unique=True,
+        sqlite_where=sa.text("number IS NOT NULL"),
+        postgresql_where=sa.text("number IS NOT NULL"),
     ),
     sa.Index(None, "partner_id", "mode", "id"),
     sa.Index(
