@@ -11,7 +11,19 @@ import pytest
 import sqlalchemy as sa
 
 from cardrail.kernel import Mode, first_body, new_body, new_event_id
-from cardrail.storage import EVENT_SERIES, Database, Sequencer, Tx, events, in_tx, insert_events, sequence_rows, sequenced_through
+from cardrail.storage import (
+    EVENT_COLUMNS,
+    EVENT_SERIES,
+    Database,
+    Sequencer,
+    Tx,
+    bulk_insert,
+    events,
+    in_tx,
+    insert_events,
+    sequence_rows,
+    sequenced_through,
+)
 
 
 def an_event(subject: str = "ord_1", step: int = 1, *, event_id: str | None = None, partner: str = "par_1") -> tuple[object, ...]:
@@ -31,8 +43,12 @@ def an_event(subject: str = "ord_1", step: int = 1, *, event_id: str | None = No
     )
 
 
+insert_without_position = bulk_insert(events, *EVENT_COLUMNS)
+"""As every writer on PostgreSQL does, and as an older release did on SQLite."""
+
+
 def write(db: Database, *rows: tuple[object, ...]) -> None:
-    in_tx(db, lambda tx: insert_events(tx, list(rows)))
+    in_tx(db, lambda tx: insert_without_position(tx, list(rows)))
 
 
 def a_sequencer(db: Database, **pace: float) -> Sequencer:
@@ -62,6 +78,23 @@ def test_rows_are_numbered_from_one_without_gaps(db: Database) -> None:
     assert [position for position, _ in followed(db)] == [1, 2, 3, 4, 5, 6]
     with db.read() as tx:
         assert sequenced_through(tx, "events") == 6
+
+
+def test_on_sqlite_the_writer_numbers_his_own_rows_in_the_order_given(db: Database) -> None:
+    rows = [an_event(f"ord_{n}") for n in range(3)]
+    in_tx(db, lambda tx: insert_events(tx, rows[:2]))
+    in_tx(db, lambda tx: insert_events(tx, rows[2:]))
+    assert a_sequencer(db).run_pass() == (0 if db.is_sqlite else 3)
+    assert followed(db) == [(place, row[0]) for place, row in enumerate(rows, 1)]
+
+
+def test_a_place_that_was_rolled_back_is_given_again(db: Database) -> None:
+    with pytest.raises(_Never), db.transaction() as tx:
+        insert_events(tx, [an_event("ord_1")])
+        raise _Never
+    in_tx(db, lambda tx: insert_events(tx, [an_event("ord_2")]))
+    a_sequencer(db).run_pass()
+    assert [position for position, _ in followed(db)] == [1]
 
 
 def test_a_subjects_steps_keep_their_order_whatever_two_clocks_said(db: Database) -> None:

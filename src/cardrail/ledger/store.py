@@ -28,7 +28,7 @@ from cardrail.ledger.model import (
     account_parts,
 )
 from cardrail.ledger.tables import accounts, holds, transfers
-from cardrail.storage import Bulk, Series, Tx, bulk_insert, driver_select, events
+from cardrail.storage import Bulk, SequencedInsert, Series, Tx, bulk_insert, driver_select, events
 
 # --- the order path: one statement for a batch ------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ TRANSFER_COLUMNS: Final = (
     "created_at",
 )
 
-insert_transfers: Final = bulk_insert(transfers, *TRANSFER_COLUMNS)
+insert_transfers: Final = SequencedInsert(transfers, TRANSFER_COLUMNS)
 """Append transfers: one tuple each, in the order of TRANSFER_COLUMNS. The caller changes the accounts' sums in the same transaction."""
 
 TRANSFER_SERIES: Final = Series(transfers, "trf")

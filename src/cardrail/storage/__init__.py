@@ -48,12 +48,12 @@ from cardrail.storage.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cardrail.storage.events import EVENT_COLUMNS, events, insert_events
+from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
 from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
-from cardrail.storage.sequence import EVENT_SERIES, Sequencer, Series, sequence_rows, sequenced_through
+from cardrail.storage.sequence import SequencedInsert, Sequencer, Series, sequence_rows, sequenced_through
 from cardrail.storage.turns import SharedTurn, Turn
 from cardrail.storage.versions import bump_version, read_version
 
@@ -94,6 +94,7 @@ __all__ = [
     "Progress",
     "Restore",
     "SchemaMismatch",
+    "SequencedInsert",
     "Sequencer",
     "Series",
     "SharedTurn",

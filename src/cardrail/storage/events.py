@@ -1,15 +1,15 @@
 """Events: one row for each thing that became true, written in the transaction that made it true.
 
-An order's history is its events. Payloads are thin: ids and states, never a code. ``position`` is given after the commit, by the one
-sequencer, because ids are made before it: a reader that followed ids would miss what commits late.
+An order's history is its events. Payloads are thin: ids and states, never a code. Who follows events follows their ``position``
+(storage.sequence): ids are made before the commit, and a reader that followed them would miss what commits late.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from cardrail.storage.bulk import bulk_insert
 from cardrail.storage.schema import CLUSTERED, instant, key, metadata, number, text, unsequenced_index
+from cardrail.storage.sequence import SequencedInsert, Series
 
 events = sa.Table(
     "events",
@@ -62,5 +62,7 @@ EVENT_COLUMNS = (
     "data",
 )
 
-insert_events = bulk_insert(events, *EVENT_COLUMNS)
+EVENT_SERIES = Series(events, "evt", subject="subject_id", step="subject_seq")
+
+insert_events = SequencedInsert(events, EVENT_COLUMNS)
 """Append events: one tuple each, in the order of EVENT_COLUMNS."""

@@ -1,7 +1,11 @@
-"""The sequencer: it gives every committed row of a followed table its ``position`` (1, 2, 3 … without gaps), after the commit.
+"""Positions: 1, 2, 3 … without gaps, one for each committed row of a table that is followed, in an order that a reader can rely on.
 
-Ids are made before the first write, so a row that commits late has an id behind a reader's cursor. Positions are given in one place, in a
-transaction that holds the series' own row: a reader who sees position n sees all of 1 … n, whatever commits later comes after it.
+Ids are made before the first write, so a row that commits late has an id behind a reader's cursor. Positions are given by whoever holds
+the series' own row until his commit: a reader who sees position n sees all of 1 … n, and whatever commits later comes after it.
+
+On SQLite the writer himself gives them as he inserts, for the file has one writer at a time and commits in that order. On PostgreSQL that
+would make every order wait for the one before it, so there the sequencer gives them to what was committed, a moment later. It runs on
+SQLite too, for rows that came without: from a release that had no positions, or out of a copy of another database.
 
 Rows without a position are found by a partial index. It looks at ids of the last half minute, and every few seconds at all of them: a row
 that commits an hour late has its place within seconds. (On PostgreSQL a long reader keeps the index's dead entries; looking at all of
@@ -14,15 +18,15 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects import postgresql
 
 from cardrail.kernel import CardrailError, first_body
+from cardrail.storage.bulk import Bulk, BulkInsert, driver_select
 from cardrail.storage.database import Database, Tx
-from cardrail.storage.events import events
 from cardrail.storage.schema import sequences
 
 ROWS_MAX: Final = 2_000
@@ -73,7 +77,28 @@ def _numbering(table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]], su
     )
 
 
-EVENT_SERIES: Final = Series(events, "evt", subject="subject_id", step="subject_seq")
+class SequencedInsert(BulkInsert):
+    """A bulk insert into a followed table: on SQLite the rows get their positions here, in the order given."""
+
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
+        super().__init__(table, columns)
+        self._name = table.name
+        named = [*columns, "position"]
+        self._with_position = Bulk(sa.insert(table).values({name: sa.bindparam(name) for name in named}), named)
+
+    def __call__(self, tx: Tx, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Write the rows; returns how many."""
+        if not rows or tx.dialect.name != "sqlite":
+            return super().__call__(tx, rows)
+        ((last,),) = driver_select(tx, _TAKE, (self._name, len(rows)))
+        return self._with_position(tx, [(*row, place) for place, row in enumerate(rows, last - len(rows) + 1)])
+
+
+_TAKE: Final = (
+    "INSERT INTO sequences (name, position) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET position = position + excluded.position RETURNING position"
+)
+"""The next places of a series, on SQLite, where its row is then ours until the commit."""
 
 _OPEN = postgresql.insert(sequences).values(name=sa.bindparam("of"), position=0).on_conflict_do_nothing()
 _LOCK = sa.select(sequences.c.position).where(sequences.c.name == sa.bindparam("of")).with_for_update(skip_locked=True)
