@@ -53,6 +53,13 @@ PREFIXES: Final[dict[str, str]] = {
     "ord": "order",
     "evt": "event",
     "req": "request",
+    "sup": "supplier",
+    "att": "attempt to buy from a supplier",
+    "rcl": "replacement claim",
+    "stm": "settlement statement",
+    "exp": "export",
+    "sst": "supplier's statement",
+    "dif": "difference to a supplier's statement",
 }
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -1,0 +1,105 @@
+"""What sourcing refuses, and how a supplier can fail to answer.
+
+SourcingError
+├── SupplierNotFound, SupplierNameTaken, UnknownConnector, InvalidSupplierConfig
+├── InvalidRoute
+├── AttemptNotFound
+└── SupplierError
+    ├── NotSupported
+    ├── NotSent                 certain: the request never left us
+    ├── RateLimited             certain: it was turned away unread
+    ├── NoAnswer                it left us, and no whole answer came
+    ├── OddAnswer               an answer that is neither yes nor no
+    └── CredentialsRefused
+"""
+
+from __future__ import annotations
+
+from cardrail.kernel import CardrailError
+
+
+class SourcingError(CardrailError):
+    """Suppliers cannot do this."""
+
+    code = "sourcing_error"
+
+
+class SupplierNotFound(SourcingError):
+    """There is no such supplier."""
+
+    code = "supplier_not_found"
+
+
+class SupplierNameTaken(SourcingError):
+    """Another supplier has this name."""
+
+    code = "supplier_name_taken"
+
+
+class UnknownConnector(SourcingError):
+    """There is no connector of this kind."""
+
+    code = "unknown_connector"
+
+
+class InvalidSupplierConfig(SourcingError):
+    """The supplier's configuration is not what its connector needs."""
+
+    code = "invalid_supplier_config"
+
+
+class InvalidRoute(SourcingError):
+    """The routing rule cannot be kept: its policy or its supplier does not exist, or it is pinned to nobody."""
+
+    code = "invalid_route"
+
+
+class AttemptNotFound(SourcingError):
+    """There is no such attempt."""
+
+    code = "attempt_not_found"
+
+
+class SupplierError(SourcingError):
+    """The supplier did not answer this call as it should."""
+
+    code = "supplier_error"
+    retryable = True
+
+
+class NotSupported(SupplierError):
+    """The connector does not have this call: its capabilities say so."""
+
+    code = "supplier_call_not_supported"
+    retryable = False
+
+
+class NotSent(SupplierError):
+    """The request never left us: there was no connection. Nothing was bought."""
+
+    code = "supplier_not_reached"
+
+
+class RateLimited(SupplierError):
+    """The supplier turned the request away unread, because there were too many. Nothing was bought."""
+
+    code = "supplier_rate_limited"
+
+
+class NoAnswer(SupplierError):
+    """The request was sent and no whole answer came: nobody knows what was done."""
+
+    code = "supplier_no_answer"
+
+
+class OddAnswer(SupplierError):
+    """The answer is not what the protocol says."""
+
+    code = "supplier_odd_answer"
+
+
+class CredentialsRefused(SupplierError):
+    """The supplier does not accept our credentials."""
+
+    code = "supplier_credentials_refused"
+    retryable = False

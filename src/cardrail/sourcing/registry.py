@@ -1,0 +1,24 @@
+"""Which connectors there are. A new one is a folder under ``connectors`` and a line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cardrail.sourcing.connector import ConnectorKind
+from cardrail.sourcing.connectors.simulated import KIND as SIMULATED
+from cardrail.sourcing.errors import UnknownConnector
+
+CONNECTORS: Final[dict[str, ConnectorKind]] = {
+    kind.name: kind
+    for kind in (
+        SIMULATED,
+    )
+}  # fmt: skip
+
+
+def connector_kind(name: str) -> ConnectorKind:
+    """The connector of this name. Raises UnknownConnector."""
+    found = CONNECTORS.get(name)
+    if found is None:
+        raise UnknownConnector(kind=name, known=", ".join(sorted(CONNECTORS)))
+    return found

@@ -1,0 +1,521 @@
+"""Every statement of sourcing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql  # its upsert compiles for SQLite too
+
+from cardrail.kernel import Mode
+from cardrail.sourcing.connector import SupplierProduct
+from cardrail.sourcing.errors import SupplierNameTaken
+from cardrail.sourcing.model import (
+    OPEN,
+    Attempt,
+    AttemptState,
+    Health,
+    Listing,
+    Procurement,
+    ProcurementState,
+    Route,
+    Story,
+    Supplier,
+    SupplierState,
+)
+from cardrail.sourcing.tables import (
+    attempts,
+    procurements,
+    routes,
+    supplier_health,
+    supplier_mappings,
+    supplier_products,
+    suppliers,
+)
+from cardrail.storage import Tx, bulk_insert
+
+_json = msgspec.json.Encoder()
+_story = msgspec.json.Decoder(tuple[tuple[int, str], ...]).decode
+_config = msgspec.json.Decoder(dict[str, Any]).decode
+
+STORY_MAX: Final = 200
+"""Sentences of one story; the oldest after the first go."""
+
+
+def story_text(story: Story) -> str:
+    """A story as its column."""
+    if len(story) > STORY_MAX:
+        story = (story[0], *story[-STORY_MAX + 1 :])
+    return _json.encode(story).decode()
+
+
+# --- suppliers --------------------------------------------------------------------------------------------------------
+
+
+def insert_supplier(tx: Tx, one: Supplier) -> None:
+    """Write a new supplier and its empty health. Raises SupplierNameTaken."""
+    if tx.execute(sa.select(suppliers.c.id).where(suppliers.c.name == one.name)).first() is not None:
+        raise SupplierNameTaken(name=one.name)
+    tx.execute(sa.insert(suppliers).values(_supplier_values(one)))
+    tx.execute(sa.insert(supplier_health).values(supplier_id=one.id, breaker="closed", updated_at=one.created_at))
+
+
+def update_supplier(tx: Tx, one: Supplier) -> None:
+    tx.execute(sa.update(suppliers).where(suppliers.c.id == one.id).values(_supplier_values(one)))
+
+
+def _supplier_values(one: Supplier) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "mode": one.mode.value,
+        "state": one.state.value,
+        "currency": one.currency,
+        "config": _json.encode(one.config).decode(),
+        "secrets": one.secrets,
+        "priority": one.priority,
+        "weight": one.weight,
+        "created_at": one.created_at,
+        "updated_at": one.updated_at,
+    }
+
+
+def find_supplier(tx: Tx, name_or_id: str, *, lock: bool = False) -> Supplier | None:
+    """The supplier of this id or name."""
+    query = sa.select(suppliers).where(sa.or_(suppliers.c.id == name_or_id, suppliers.c.name == name_or_id))
+    row = tx.execute(query.with_for_update() if lock else query).first()
+    return _supplier(row) if row is not None else None
+
+
+def list_suppliers(tx: Tx, *, with_retired: bool = False) -> list[Supplier]:
+    query = sa.select(suppliers).order_by(suppliers.c.name)
+    if not with_retired:
+        query = query.where(suppliers.c.state != SupplierState.RETIRED.value)
+    return [_supplier(row) for row in tx.execute(query)]
+
+
+def _supplier(row: Any) -> Supplier:
+    return Supplier(
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        mode=Mode(row.mode),
+        state=SupplierState(row.state),
+        currency=row.currency,
+        config=_config(row.config),
+        secrets=bytes(row.secrets) if row.secrets is not None else None,
+        priority=row.priority,
+        weight=row.weight,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+# --- health -----------------------------------------------------------------------------------------------------------
+
+_HEALTH_COLUMNS: Final = tuple([one.name for one in fields(Health)])
+
+
+def load_health(tx: Tx, supplier_id: str, *, lock: bool = False) -> Health:
+    """What is known of a supplier; a fresh one where nothing is."""
+    query = sa.select(supplier_health).where(supplier_health.c.supplier_id == supplier_id)
+    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    return Health(**row) if row is not None else Health(supplier_id)
+
+
+def save_health(tx: Tx, one: Health) -> None:
+    """Write it whole; the caller has locked it."""
+    values = {name: getattr(one, name) for name in _HEALTH_COLUMNS}
+    changes = {name: value for name, value in values.items() if name != "supplier_id"}
+    tx.execute(
+        postgresql.insert(supplier_health).values(values).on_conflict_do_update(index_elements=["supplier_id"], set_=changes)
+    )
+
+
+# --- what they sell ---------------------------------------------------------------------------------------------------
+
+_LISTINGS: Final = (
+    sa.select(
+        suppliers,
+        *[supplier_health.c[name].label(f"health_{name}") for name in _HEALTH_COLUMNS if name != "supplier_id"],
+        supplier_products.c.supplier_sku,
+        supplier_products.c.face_minor,
+        supplier_products.c.min_minor,
+        supplier_products.c.max_minor,
+        supplier_products.c.step_minor,
+        supplier_products.c.cost_minor,
+        supplier_products.c.cost_bps,
+        supplier_products.c.cost_currency,
+        supplier_products.c.stock,
+        supplier_products.c.is_available,
+        supplier_products.c.held_cost_minor,
+        supplier_products.c.held_cost_bps,
+    )
+    .select_from(
+        supplier_mappings.join(suppliers, suppliers.c.id == supplier_mappings.c.supplier_id)
+        .join(
+            supplier_products,
+            sa.and_(
+                supplier_products.c.supplier_id == supplier_mappings.c.supplier_id,
+                supplier_products.c.supplier_sku == supplier_mappings.c.supplier_sku,
+            ),
+        )
+        .outerjoin(supplier_health, supplier_health.c.supplier_id == suppliers.c.id)
+    )
+    .where(
+        supplier_mappings.c.denomination_id == sa.bindparam("of"),
+        supplier_mappings.c.is_enabled.is_(sa.true()),
+        suppliers.c.mode == sa.bindparam("mode"),
+        suppliers.c.state == SupplierState.ACTIVE.value,
+    )
+    .order_by(suppliers.c.id, supplier_products.c.supplier_sku)
+)
+
+
+def load_listings(tx: Tx, denomination_id: str, mode: Mode) -> list[Listing]:
+    """Every way to buy this denomination from an active supplier."""
+    return [_listing(row) for row in tx.execute(_LISTINGS, {"of": denomination_id, "mode": mode.value})]
+
+
+def _listing(row: Any) -> Listing:
+    known = {
+        name: getattr(row, f"health_{name}")
+        for name in _HEALTH_COLUMNS
+        if name != "supplier_id" and row.health_breaker is not None
+    }
+    return Listing(
+        supplier=_supplier(row),
+        health=Health(row.id, **known),
+        supplier_sku=row.supplier_sku,
+        face_minor=row.face_minor,
+        min_minor=row.min_minor,
+        max_minor=row.max_minor,
+        step_minor=row.step_minor,
+        cost_minor=row.cost_minor,
+        cost_bps=row.cost_bps,
+        cost_currency=row.cost_currency,
+        stock=row.stock,
+        is_available=row.is_available,
+        is_held=row.held_cost_minor is not None or row.held_cost_bps is not None,
+    )
+
+
+_SUPPLIED: Final = (
+    sa.select(supplier_mappings.c.denomination_id)
+    .join(suppliers, suppliers.c.id == supplier_mappings.c.supplier_id)
+    .where(
+        supplier_mappings.c.is_enabled.is_(sa.true()),
+        suppliers.c.mode == Mode.LIVE.value,
+        suppliers.c.state == SupplierState.ACTIVE.value,
+    )
+    .distinct()
+)
+
+
+def load_supplied(tx: Tx) -> frozenset[str]:
+    """The denominations that an active supplier of live mode sells."""
+    return frozenset(tx.execute(_SUPPLIED).scalars())
+
+
+def put_product(tx: Tx, supplier_id: str, product: SupplierProduct, cost_currency: str, at: int) -> None:
+    """Write one of a supplier's products as it is now, whatever it was."""
+    values = {
+        "supplier_id": supplier_id,
+        "supplier_sku": product.sku,
+        "name": product.name,
+        "brand": product.brand,
+        "category": product.category,
+        "kind": product.kind,
+        "countries": " ".join(product.countries),
+        "currency": product.currency,
+        "face_minor": product.face_minor,
+        "min_minor": product.min_minor,
+        "max_minor": product.max_minor,
+        "step_minor": product.step_minor,
+        "cost_minor": product.cost.minor if product.cost is not None else None,
+        "cost_bps": product.cost_bps,
+        "cost_currency": product.cost.currency.code if product.cost is not None else cost_currency,
+        "stock": product.stock,
+        "is_available": product.is_available,
+        "held_cost_minor": None,
+        "held_cost_bps": None,
+        "fields": _json.encode(list(product.fields)).decode() if product.fields else None,
+        "updated_at": at,
+        "seen_at": at,
+    }
+    changes = {name: value for name, value in values.items() if name not in ("supplier_id", "supplier_sku")}
+    tx.execute(
+        postgresql.insert(supplier_products)
+        .values(values)
+        .on_conflict_do_update(index_elements=["supplier_id", "supplier_sku"], set_=changes)
+    )
+
+
+def put_mapping(
+    tx: Tx, denomination_id: str, supplier_id: str, supplier_sku: str, *, is_enabled: bool, mapped_by: str, at: int
+) -> None:
+    """Say that this product of the supplier's is this denomination."""
+    tx.execute(
+        postgresql.insert(supplier_mappings)
+        .values(
+            denomination_id=denomination_id,
+            supplier_id=supplier_id,
+            supplier_sku=supplier_sku,
+            is_enabled=is_enabled,
+            mapped_by=mapped_by,
+            created_at=at,
+        )
+        .on_conflict_do_update(
+            index_elements=["denomination_id", "supplier_id", "supplier_sku"],
+            set_={"is_enabled": is_enabled, "mapped_by": mapped_by},
+        )
+    )
+
+
+_TAKE_STOCK: Final = (
+    sa.update(supplier_products)
+    .where(
+        supplier_products.c.supplier_id == sa.bindparam("of"),
+        supplier_products.c.supplier_sku == sa.bindparam("sku"),
+        supplier_products.c.stock.is_not(None),
+    )
+    .values(
+        stock=sa.case(
+            (supplier_products.c.stock > sa.bindparam("count"), supplier_products.c.stock - sa.bindparam("count")), else_=0
+        )
+    )
+)
+
+
+def take_stock(tx: Tx, supplier_id: str, supplier_sku: str, count: int) -> None:
+    """Count off what was bought, until the next sync tells anew. A supplier that said "out of stock" has none."""
+    tx.execute(_TAKE_STOCK, {"of": supplier_id, "sku": supplier_sku, "count": count})
+
+
+def load_route(tx: Tx, denomination_id: str, product_id: str | None) -> Route | None:
+    """The route of the denomination, else of its product, else the default; None where nobody set one."""
+    wanted = [one for one in (denomination_id, product_id, "default") if one is not None]
+    found = {row.id: row for row in tx.execute(sa.select(routes).where(routes.c.id.in_(wanted)))}
+    for one in wanted:
+        if one in found:
+            row = found[one]
+            return Route(row.policy, row.supplier_id, row.margin_floor_bps)
+    return None
+
+
+def put_route(tx: Tx, key: str, route: Route, at: int) -> None:
+    values = {
+        "policy": route.policy,
+        "supplier_id": route.supplier_id,
+        "margin_floor_bps": route.margin_floor_bps,
+        "updated_at": at,
+    }
+    tx.execute(postgresql.insert(routes).values(id=key, **values).on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+# --- items that wait --------------------------------------------------------------------------------------------------
+
+PROCUREMENT_COLUMNS: Final = (
+    "order_id",
+    "line",
+    "partner_id",
+    "mode",
+    "state",
+    "denomination_id",
+    "quantity",
+    "all_or_nothing",
+    "created_at",
+    "wake_at",
+)
+insert_procurements = bulk_insert(procurements, *PROCUREMENT_COLUMNS)
+"""Write new items: one tuple each, in the order of PROCUREMENT_COLUMNS."""
+
+_OLDEST: Final = sa.select(sa.func.min(procurements.c.created_at)).where(procurements.c.state == ProcurementState.WAITING.value)
+
+
+def oldest_waiting(tx: Tx) -> int | None:
+    """When the item was placed that has waited longest without anybody having begun; None if there is none."""
+    at: int | None = tx.execute(_OLDEST).scalar()
+    return at
+
+
+_OF_ORDER: Final = sa.select(procurements).where(procurements.c.order_id == sa.bindparam("of")).order_by(procurements.c.line)
+
+
+def load_procurements(tx: Tx, order_id: str, *, lock: bool = False) -> list[Procurement]:
+    """The order's items that wait, or waited, for suppliers."""
+    query = _OF_ORDER.with_for_update() if lock else _OF_ORDER
+    return [_procurement(row) for row in tx.execute(query, {"of": order_id})]
+
+
+_OVERDUE: Final = (
+    sa.select(procurements.c.order_id, sa.func.max(procurements.c.round).label("round"))
+    .where(procurements.c.state != ProcurementState.DONE.value, procurements.c.wake_at < sa.bindparam("before"))
+    .group_by(procurements.c.order_id)
+    .order_by(procurements.c.order_id)
+    .limit(sa.bindparam("max"))
+)
+
+
+def overdue(tx: Tx, before: int, limit: int) -> list[tuple[str, int]]:
+    """(order, round) of items that should have been looked at before that moment, and were not."""
+    return [(row.order_id, row.round) for row in tx.execute(_OVERDUE, {"before": before, "max": limit})]
+
+
+_SAVE_PROCUREMENT: Final = (
+    sa.update(procurements)
+    .where(procurements.c.order_id == sa.bindparam("of"), procurements.c.line == sa.bindparam("of_line"))
+    .values({name: sa.bindparam(f"to_{name}") for name in ("state", "delivered", "wake_at", "round", "trace")})
+)
+
+
+def save_procurement(tx: Tx, one: Procurement) -> None:
+    """Write how the item stands; the caller has locked it."""
+    tx.execute(
+        _SAVE_PROCUREMENT,
+        {
+            "of": one.order_id,
+            "of_line": one.line,
+            "to_state": one.state.value,
+            "to_delivered": one.delivered,
+            "to_wake_at": one.wake_at,
+            "to_round": one.round,
+            "to_trace": story_text(one.trace),
+        },
+    )
+
+
+def _procurement(row: Any) -> Procurement:
+    return Procurement(
+        order_id=row.order_id,
+        line=row.line,
+        partner_id=row.partner_id,
+        mode=Mode(row.mode),
+        state=ProcurementState(row.state),
+        denomination_id=row.denomination_id,
+        quantity=row.quantity,
+        delivered=row.delivered,
+        all_or_nothing=row.all_or_nothing,
+        created_at=row.created_at,
+        wake_at=row.wake_at,
+        round=row.round,
+        trace=_story(row.trace),
+    )
+
+
+# --- attempts ---------------------------------------------------------------------------------------------------------
+
+_ATTEMPT_COLUMNS: Final = tuple([one.name for one in fields(Attempt)])
+_ATTEMPTS_OF: Final = sa.select(attempts).where(attempts.c.order_id == sa.bindparam("of")).order_by(attempts.c.line, attempts.c.n)
+_KNOWN_IDS: Final = sa.select(attempts.c.supplier_order_id).where(
+    attempts.c.supplier_id == sa.bindparam("of"),
+    attempts.c.supplier_order_id.is_not(None),
+    attempts.c.id != sa.bindparam("but"),
+    attempts.c.asked_at >= sa.bindparam("since"),
+)
+_SAVE_ATTEMPT: Final = (
+    sa.update(attempts)
+    .where(attempts.c.id == sa.bindparam("of"), attempts.c.state == sa.bindparam("from_state"))
+    .values(
+        {
+            name: sa.bindparam(f"to_{name}")
+            for name in (
+                "state",
+                "supplier_order_id",
+                "delivered",
+                "cost_minor",
+                "answered_at",
+                "look_at",
+                "looks",
+                "misses",
+                "deadline_at",
+                "story",
+            )
+        }
+    )
+)
+
+
+def insert_attempt(tx: Tx, one: Attempt) -> None:
+    """Write an attempt before its call."""
+    values = {name: getattr(one, name) for name in _ATTEMPT_COLUMNS}
+    values |= {"mode": one.mode.value, "state": one.state.value, "story": story_text(one.story)}
+    tx.execute(sa.insert(attempts).values(values))
+
+
+def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
+    """Write how it stands, compare-and-set on its state; False if somebody else was first."""
+    written = tx.execute(
+        _SAVE_ATTEMPT,
+        {
+            "of": one.id,
+            "from_state": from_state.value,
+            "to_state": one.state.value,
+            "to_supplier_order_id": one.supplier_order_id,
+            "to_delivered": one.delivered,
+            "to_cost_minor": one.cost_minor,
+            "to_answered_at": one.answered_at,
+            "to_look_at": one.look_at,
+            "to_looks": one.looks,
+            "to_misses": one.misses,
+            "to_deadline_at": one.deadline_at,
+            "to_story": story_text(one.story),
+        },
+    )
+    return written.rowcount == 1
+
+
+def load_attempts(tx: Tx, order_id: str) -> list[Attempt]:
+    """The order's attempts, by line and number."""
+    return [_attempt(row) for row in tx.execute(_ATTEMPTS_OF, {"of": order_id})]
+
+
+def load_attempt(tx: Tx, attempt_id: str, *, lock: bool = False) -> Attempt | None:
+    query = sa.select(attempts).where(attempts.c.id == attempt_id)
+    row = tx.execute(query.with_for_update() if lock else query).first()
+    return _attempt(row) if row is not None else None
+
+
+def known_order_ids(tx: Tx, supplier_id: str, *, but: str, since: int) -> frozenset[str]:
+    """The supplier's order ids that belong to other attempts than ``but``, asked since that moment."""
+    found = tx.execute(_KNOWN_IDS, {"of": supplier_id, "but": but, "since": since}).scalars()
+    return frozenset(found)
+
+
+def is_match_taken(tx: Tx, match_key: str) -> bool:
+    """Whether an unresolved attempt of this account, product, face value and quantity is there."""
+    query = sa.select(attempts.c.id).where(
+        attempts.c.match_key == match_key,
+        attempts.c.state.in_([AttemptState.ASKING.value, AttemptState.UNKNOWN.value]),
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def open_attempts(tx: Tx, supplier_ids: Iterable[str] | None = None, limit: int = 1_000) -> list[Attempt]:
+    """What is open, the longest waiting first."""
+    query = sa.select(attempts).where(attempts.c.state.in_(sorted(one.value for one in OPEN)))
+    if supplier_ids is not None:
+        query = query.where(attempts.c.supplier_id.in_(list(supplier_ids)))
+    return [_attempt(row) for row in tx.execute(query.order_by(attempts.c.look_at).limit(limit))]
+
+
+def reserved_costs(tx: Tx, supplier_ids: Sequence[str]) -> dict[str, int]:
+    """By supplier, what its open attempts may still cost."""
+    if not supplier_ids:
+        return {}
+    query = (
+        sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.max_cost_minor))
+        .where(attempts.c.supplier_id.in_(list(supplier_ids)), attempts.c.state.in_(sorted(one.value for one in OPEN)))
+        .group_by(attempts.c.supplier_id)
+    )
+    return {supplier_id: int(total) for supplier_id, total in tx.execute(query)}
+
+
+def _attempt(row: Any) -> Attempt:
+    values = {name: getattr(row, name) for name in _ATTEMPT_COLUMNS}
+    values |= {"mode": Mode(row.mode), "state": AttemptState(row.state), "story": _story(row.story)}
+    return Attempt(**values)
