@@ -10,7 +10,9 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
+from cardrail.api.compat import Mounts, load_profiles
 from cardrail.api.desk import Desk, check_described, guard, kept_in
+from cardrail.api.dialects import DIALECTS
 from cardrail.api.errors import HttpError, InternalFault, InvalidQuery, MethodNotAllowed, RouteNotFound, problem_response
 from cardrail.api.gate import Gate
 from cardrail.api.http import ClientGone
@@ -48,7 +50,9 @@ def create_app(cardrail: Installation) -> ASGIApp:
         on_shutdown=[threads.shutdown],
         debug=False,
     )
-    return Rim(routes, PlaceEndpoint(desk), meters)
+    settings = cardrail.settings
+    mounts = Mounts(desk, DIALECTS, load_profiles(settings.dialect_profiles, DIALECTS), settings.dialect_hosts)
+    return Rim(routes, PlaceEndpoint(desk), meters, mounts)
 
 
 def description() -> bytes:

@@ -1,6 +1,7 @@
 """The outermost callable: it names each request, sends orders the short way, and answers for whatever goes wrong.
 
-Placing an order is most of the load, so it goes past the framework to a bare endpoint; all else is routed by Litestar.
+Placing an order is most of the load, so it goes past the framework to a bare endpoint; so do the dialects, whose every answer must be
+their vendor's; all else is routed by Litestar.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from cardrail.api.compat import Mounts
 from cardrail.api.errors import problem_response, status_of
 from cardrail.api.gate import HEADERS
 from cardrail.api.http import ClientGone, Headers, request_id_of, send_response
@@ -34,9 +36,10 @@ log = structlog.get_logger("cardrail.api")
 class Rim:
     """The whole server as one ASGI application."""
 
-    def __init__(self, routes: ASGIApp, place: ASGIApp, meters: Meters) -> None:
+    def __init__(self, routes: ASGIApp, place: ASGIApp, meters: Meters, mounts: Mounts) -> None:
         self._routes = routes
         self._place = place
+        self._mounts = mounts
         self._meters = meters
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -46,7 +49,8 @@ class Rim:
         started = time.perf_counter()
         request_id = scope[REQUEST_ID] = request_id_of(scope["headers"])
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        is_orders = scope["path"] in _ORDERS_PATHS
+        dialect = self._mounts.find(scope)
+        is_orders = dialect is None and scope["path"] in _ORDERS_PATHS
         is_placing = is_orders and scope["method"] == "POST"
         status = 0
 
@@ -61,7 +65,11 @@ class Rim:
             await send(message)
 
         try:
-            await (self._place if is_placing else self._routes)(scope, receive, answer)
+            if dialect is not None:
+                await self._mounts.serve(dialect, scope, receive, answer, request_id)
+                note_refused(scope)
+            else:
+                await (self._place if is_placing else self._routes)(scope, receive, answer)
         except ClientGone:
             status = status or 499
         except Exception as error:
@@ -83,6 +91,13 @@ class Rim:
 
 _noted: Final[dict[str, tuple[float, int]]] = {}
 """Code of a 503 → when it was logged last, and how many were not logged since. Used on the event loop only."""
+
+
+def note_refused(scope: Any) -> None:
+    """Log what a dialect answered with its envelope, where it was a fault."""
+    error = scope.get("cardrail.fault") or scope.get("cardrail.refusal")
+    if error is not None:
+        note_fault(error)
 
 
 def note_fault(error: BaseException) -> None:

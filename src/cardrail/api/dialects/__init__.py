@@ -1,0 +1,8 @@
+"""The wire protocols of others that we speak, a folder each; how to add one: docs/guides/add-a-dialect.md."""
+
+from typing import Final
+
+from cardrail.api.compat import Dialect
+
+DIALECTS: Final[tuple[Dialect, ...]] = ()
+"""All of them, as they are served."""
