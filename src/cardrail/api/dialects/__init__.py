@@ -3,6 +3,7 @@
 from typing import Final
 
 from cardrail.api.compat import Dialect
+from cardrail.api.dialects import foxreload
 
-DIALECTS: Final[tuple[Dialect, ...]] = ()
+DIALECTS: Final[tuple[Dialect, ...]] = (foxreload.DIALECT,)
 """All of them, as they are served."""
