@@ -36,6 +36,7 @@ _BY_STATUS: Final[dict[int, tuple[int, str]]] = {
     400: _INVALID,
     401: (401, "unauthorized"),
     403: _REFUSED,
+    402: (402, "insufficient_funds"),
     404: _NOT_FOUND,
     405: (405, "invalid_request"),
     408: (408, "invalid_request"),
