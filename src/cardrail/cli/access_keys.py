@@ -1,4 +1,4 @@
-"""`cardrail key`: the partners' API keys. A token is printed once, by the command that makes it."""
+"""`cardrail key`: the partners' API keys, and credentials of other dialects. A secret is printed once, by the command that makes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cardrail.access import ALL_SCOPES, SCOPES, ApiKey, create_key, list_keys, revoke_key, rotate_key
+from cardrail.access import ALL_SCOPES, KINDS, SCOPES, ApiKey, create_credential, create_key, list_keys, revoke_key, rotate_key
 from cardrail.cli.context import err, open_context, out, show_json
 from cardrail.kernel import ApiKeyId, Mode, PartnerId, Secret
 
@@ -31,23 +31,44 @@ def create(
     ] = None,
     network: Annotated[list[str] | None, typer.Option(help="Address or CIDR block it may be used from, repeatable.")] = None,
     expires: Annotated[datetime | None, typer.Option(help="When it ends, in UTC.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help=f"For another dialect than the native API: {', '.join(sorted(KINDS))}.", metavar="NAME")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option("--requests-per-minute", min=0, help="Its own rate limit in the dialect; 0: none.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print its token, once. Two of a partner and mode may be valid at a time."""
-    with open_context() as ctx:
-        key, token = create_key(
-            ctx.db,
-            ctx.clock,
-            ctx.audit,
-            PartnerId(partner),
-            mode,
-            name=name,
-            scopes=scope or ALL_SCOPES,
-            expires_at=None if expires is None else expires.replace(tzinfo=UTC),
-            networks=network or (),
-            actor="cli",
+    """Create a key and print its secrets, once. Two of a partner, mode and dialect may be valid at a time."""
+    if per_minute is not None and dialect is None:
+        raise typer.BadParameter(
+            "it is for --dialect; a partner's own limit is set with `cardrail partner`", param_hint="--requests-per-minute"
         )
-    _show_new(key, token, as_json)
+    with open_context() as ctx:
+        common: dict[str, Any] = {
+            "name": name,
+            "scopes": scope or ALL_SCOPES,
+            "expires_at": None if expires is None else expires.replace(tzinfo=UTC),
+            "networks": network or (),
+            "actor": "cli",
+        }
+        if dialect is None:
+            key, token = create_key(ctx.db, ctx.clock, ctx.audit, PartnerId(partner), mode, **common)
+            secrets = {"token": token}
+        else:
+            issued = create_credential(
+                ctx.db,
+                ctx.clock,
+                ctx.audit,
+                ctx.sealer,
+                PartnerId(partner),
+                mode,
+                dialect,
+                requests_per_minute=per_minute,
+                **common,
+            )
+            key, secrets = issued.key, issued.fields
+    _show_new(key, secrets, as_json)
 
 
 @app.command("list")
@@ -62,7 +83,7 @@ def list_(partner: Annotated[str, typer.Argument(help="The partner's id, par_…
     table = Table(
         *[
             Column(name, overflow="fold", no_wrap=name in {"id", "subject"})
-            for name in ("id", "mode", "name", "ends in", "state", "expires", "networks", "scopes")
+            for name in ("id", "mode", "dialect", "name", "ends in", "state", "expires", "networks", "scopes")
         ],
         box=None,
     )
@@ -71,7 +92,7 @@ def list_(partner: Annotated[str, typer.Argument(help="The partner's id, par_…
         expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
         scopes = "all" if key.scopes == ALL_SCOPES else " ".join(sorted(key.scopes))
         networks = " ".join(key.networks)
-        table.add_row(key.id, key.mode.value, escape(key.name), key.hint, state, expires, networks, scopes)
+        table.add_row(key.id, key.mode.value, key.dialect or "", escape(key.name), key.hint, state, expires, networks, scopes)
     out.print(table)
 
 
@@ -85,7 +106,7 @@ def rotate(
     with open_context() as ctx:
         overlap = timedelta(hours=overlap_hours)
         new, token = rotate_key(ctx.db, ctx.clock, ctx.audit, ApiKeyId(key), overlap=overlap, actor="cli")
-    _show_new(new, token, as_json)
+    _show_new(new, {"token": token}, as_json)
 
 
 @app.command()
@@ -106,6 +127,7 @@ def _plain(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "partner_id": key.partner_id,
         "mode": key.mode.value,
+        "dialect": key.dialect,
         "name": key.name,
         "hint": key.hint,
         "scopes": sorted(key.scopes),
@@ -116,10 +138,15 @@ def _plain(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _show_new(key: ApiKey, token: Secret, as_json: bool) -> None:
-    """The one place that prints a token."""
+def _show_new(key: ApiKey, secrets: dict[str, Secret], as_json: bool) -> None:
+    """The one place that prints a key's secrets."""
     if as_json:
-        show_json(_plain(key) | {"token": token.reveal()})
+        show_json(_plain(key) | {name: one.reveal() for name, one in secrets.items()})
         return
-    err.print(f"{key.id} for {key.partner_id}. This is its token; it is not shown again:")
-    typer.echo(token.reveal())
+    if set(secrets) == {"token"}:
+        err.print(f"{key.id} for {key.partner_id}. This is its token; it is not shown again:")
+        typer.echo(secrets["token"].reveal())
+        return
+    err.print(f"{key.id} for {key.partner_id}, to speak {key.dialect}. This is not shown again:")
+    for name, one in secrets.items():
+        typer.echo(f"{name} {one.reveal()}")

@@ -21,7 +21,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from cardrail.access import ALL_SCOPES, create_key, create_partner, list_partners
+from cardrail.access import ALL_SCOPES, KINDS, create_credential, create_key, create_partner, list_partners
 from cardrail.bootstrap import Cardrail, opened
 from cardrail.catalog import Offer, demo_catalogs, import_catalog, parse_rate, set_rate
 from cardrail.cli.context import err, out, refusals
@@ -43,6 +43,17 @@ STOCK: Final = ((SKU_IN_STOCK, None, 100_000), (SKU_RANGE, "500", 500), ("EGCGBE
 WALLET: Final = Money.parse("100000000.00", "INR")
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CREDENTIALS: Final = "demo.json"
+ADDRESSES: Final = {
+    "oneclickdz": {"base_url": "/compat/oneclickdz"},
+    "foxreload": {
+        "generic_url": "/compat/foxreload",
+        "v1_url": "/compat/foxreload/v1",
+        "public_url": "/compat/foxreload/api",
+    },
+    "finperks": {"base_url": "/compat/finperks/v1"},
+    "starship": {"base_url": "/compat/starship"},
+}
+"""What a client of each dialect is given as its base URL, below ours."""
 START_SECONDS: Final = 60.0
 
 
@@ -63,7 +74,8 @@ def demo(
 
     def ready(base_url: str) -> None:
         if as_json:
-            typer.echo(msgspec.json.encode({"base_url": base_url} | credentials).decode())
+            shown = credentials | {"dialects": _at(base_url, credentials["dialects"])}
+            typer.echo(msgspec.json.encode({"base_url": base_url} | shown).decode())
         else:
             threading.Thread(target=_tell, args=(base_url, credentials, walk), daemon=True).start()
 
@@ -76,6 +88,10 @@ def _prepare_shop(given: Settings) -> dict[str, Any]:
     prepare(given)
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text())
+        if "dialects" not in found:  # a demo of an earlier release
+            with opened(given, chain="cli") as cardrail:
+                found["dialects"] = {name: _credential(cardrail, PartnerId(found["partner_id"]), name) for name in KINDS}
+            kept.write_text(json.dumps(found))
         return found
     with opened(given, chain="cli") as cardrail, _progress() as progress:
         credentials = _make_shop(cardrail, progress)
@@ -109,6 +125,36 @@ def _make_shop(cardrail: Cardrail, progress: Progress | None) -> dict[str, Any]:
         "api_key": _key(cardrail, partner.id, Mode.LIVE).reveal(),
         "test_api_key": _key(cardrail, partner.id, Mode.TEST).reveal(),
         "sku_in_stock": SKU_IN_STOCK,
+        "dialects": {name: _credential(cardrail, partner.id, name) for name in KINDS},
+    }
+
+
+def _credential(cardrail: Cardrail, partner_id: PartnerId, dialect: str) -> dict[str, str]:
+    """Live and test credentials of a dialect, without its rate limit; the test ones' names begin with test_."""
+    parts: dict[str, str] = {}
+    for mode, prefix in ((Mode.LIVE, ""), (Mode.TEST, "test_")):
+        issued = create_credential(
+            cardrail.db,
+            cardrail.clock,
+            cardrail.audit,
+            cardrail.sealer,
+            partner_id,
+            mode,
+            dialect,
+            name="demo",
+            scopes=ALL_SCOPES,
+            requests_per_minute=0,
+            actor="cli",
+        )
+        parts |= {prefix + name: one.reveal() for name, one in issued.fields.items()}
+    return parts
+
+
+def _at(base_url: str, dialects: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Each dialect's credentials with the addresses that its clients are given."""
+    return {
+        name: {member: base_url + path for member, path in ADDRESSES[name].items()} | credentials
+        for name, credentials in dialects.items()
     }
 
 
