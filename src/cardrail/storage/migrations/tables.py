@@ -7,7 +7,7 @@ from cardrail.storage.events import events
 from cardrail.storage.restore_tables import restores
 from cardrail.storage.schema import metadata, sequences, versions
 
-for _package in ("access", "catalog", "ledger", "vault", "sourcing", "orders", "jobs"):
+for _package in ("access", "catalog", "ledger", "vault", "sourcing", "orders", "settlement", "jobs", "webhooks"):
     import_module(f"cardrail.{_package}.tables")
 
 __all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "restores", "sequences", "versions"]

@@ -70,6 +70,36 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "exports",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=True),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("format", sa.Text(), nullable=False),
+        sa.Column("filters", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("state IN ('waiting', 'running', 'done', 'failed', 'expired')", name=op.f("ck_exports_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("exports", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_exports_expiry",
+            ["expires_at"],
+            unique=False,
+            sqlite_where=sa.text("state <> 'expired'"),
+            postgresql_where=sa.text("state <> 'expired'"),
+        )
+        batch_op.create_index("ix_exports_partner", ["partner_id", "mode", "id"], unique=False)
+
+    op.create_table(
         "procurements",
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column("line", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -105,6 +135,16 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'waiting'"),
         )
 
+    op.create_table(
+        "reconciled",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("purchase_id", sa.Text(), nullable=False),
+        sa.Column("statement_id", sa.Text(), nullable=False),
+        sa.Column("is_settled", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", "purchase_id", name=op.f("pk_reconciled")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "replacement_claims",
         sa.Column("id", sa.Text(), nullable=False),
@@ -157,6 +197,50 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_sequences")),
     )
     op.create_table(
+        "settlement_settings",
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("schedule IN ('daily', 'weekly', 'monthly')", name=op.f("ck_settlement_settings_schedule")),
+        sa.PrimaryKeyConstraint("partner_id", name=op.f("pk_settlement_settings")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "statements",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("period_from", sa.BigInteger(), nullable=False),
+        sa.Column("period_to", sa.BigInteger(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("after_position", sa.BigInteger(), nullable=False),
+        sa.Column("through_position", sa.BigInteger(), nullable=False),
+        sa.Column("opening_minor", sa.BigInteger(), nullable=False),
+        sa.Column("opening_held_minor", sa.BigInteger(), nullable=False),
+        sa.Column("closing_minor", sa.BigInteger(), nullable=False),
+        sa.Column("closing_held_minor", sa.BigInteger(), nullable=False),
+        sa.Column("movements", sa.BigInteger(), nullable=False),
+        sa.Column("totals", sa.Text(), nullable=False),
+        sa.Column("taxes", sa.Text(), nullable=False),
+        sa.Column("previous_id", sa.Text(), nullable=True),
+        sa.Column("previous_hash", sa.Text(), nullable=True),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("after_position <= through_position", name=op.f("ck_statements_positions")),
+        sa.CheckConstraint("period_from < period_to", name=op.f("ck_statements_period")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_statements")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("statements", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_statements_partner_id_currency_mode_number"), ["partner_id", "currency", "mode", "number"], unique=True
+        )
+
+    op.create_table(
         "supplier_health",
         sa.Column("supplier_id", sa.Text(), nullable=False),
         sa.Column("breaker", sa.Text(), nullable=False),
@@ -182,6 +266,36 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "supplier_statements",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("supplier", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=True),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("lines", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("refused", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("counts", sa.Text(), nullable=True),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("imported_by", sa.Text(), nullable=False),
+        sa.Column("matched_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state IN ('loading', 'open', 'matched')", name=op.f("ck_supplier_statements_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_supplier_statements")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("supplier_statements", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_supplier_statements_content",
+            ["supplier", "content_hash"],
+            unique=True,
+            sqlite_where=sa.text("state <> 'loading'"),
+            postgresql_where=sa.text("state <> 'loading'"),
+        )
+
+    op.create_table(
         "suppliers",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -203,6 +317,53 @@ def upgrade() -> None:
     with op.batch_alter_table("suppliers", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_suppliers_name"), ["name"], unique=True)
 
+    op.create_table(
+        "differences",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("statement_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("purchase_id", sa.Text(), nullable=True),
+        sa.Column("line", sa.BigInteger(), nullable=True),
+        sa.Column("ours_minor", sa.BigInteger(), nullable=True),
+        sa.Column("theirs_minor", sa.BigInteger(), nullable=True),
+        sa.Column("ours_state", sa.Text(), nullable=True),
+        sa.Column("theirs_state", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("resolution", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("transfer_id", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolved_by", sa.Text(), nullable=True),
+        sa.CheckConstraint("(state = 'resolved') = (resolution IS NOT NULL)", name=op.f("ck_differences_resolution")),
+        sa.CheckConstraint("kind IN ('amount', 'only_ours', 'only_theirs', 'state')", name=op.f("ck_differences_kind")),
+        sa.CheckConstraint("state IN ('open', 'resolved')", name=op.f("ck_differences_state")),
+        sa.ForeignKeyConstraint(["statement_id"], ["supplier_statements.id"], name=op.f("fk_differences_statement_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_differences")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("differences", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_differences_statement_id_key"), ["statement_id", "key"], unique=True)
+
+    op.create_table(
+        "supplier_lines",
+        sa.Column("statement_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=False),
+        sa.Column("our_reference", sa.Text(), nullable=True),
+        sa.Column("their_reference", sa.Text(), nullable=True),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["statement_id"], ["supplier_statements.id"], name=op.f("fk_supplier_lines_statement_id")),
+        sa.PrimaryKeyConstraint("statement_id", "key", name=op.f("pk_supplier_lines")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "supplier_mappings",
         sa.Column("denomination_id", sa.Text(), nullable=False),
