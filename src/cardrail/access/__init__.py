@@ -1,6 +1,13 @@
 """Partners, their API keys, what they may do and how much of it: the answer to "who is asking, and may they?"."""
 
 from cardrail.access.authenticate import KeyCache
+from cardrail.access.client_partners import (
+    change_client_partner,
+    decide_client_partner,
+    get_client_partner,
+    list_client_partners,
+    register_client_partner,
+)
 from cardrail.access.credentials import (
     KINDS,
     Credential,
@@ -13,7 +20,10 @@ from cardrail.access.credentials import (
 from cardrail.access.errors import (
     AccessError,
     AddressNotAllowed,
+    ClientPartnerEventRefused,
+    ClientPartnerNotFound,
     InvalidAccessToken,
+    InvalidClientPartner,
     InvalidKey,
     InvalidKeyRequest,
     InvalidLimits,
@@ -44,7 +54,18 @@ from cardrail.access.limits import (
     load_usage,
     purge_usage,
 )
-from cardrail.access.model import ALL_SCOPES, SCOPES, ApiKey, Limits, Partner, PartnerState, Principal
+from cardrail.access.model import (
+    ALL_SCOPES,
+    SCOPES,
+    ApiKey,
+    ClientPartner,
+    ClientPartnerEvent,
+    ClientPartnerState,
+    Limits,
+    Partner,
+    PartnerState,
+    Principal,
+)
 from cardrail.access.networks import is_inside, parse_address, parse_network, parse_networks
 from cardrail.access.partners import (
     KEEP,
@@ -70,10 +91,16 @@ __all__ = [
     "AccessTokens",
     "AddressNotAllowed",
     "ApiKey",
+    "ClientPartner",
+    "ClientPartnerEvent",
+    "ClientPartnerEventRefused",
+    "ClientPartnerNotFound",
+    "ClientPartnerState",
     "Credential",
     "CredentialBook",
     "CredentialKind",
     "InvalidAccessToken",
+    "InvalidClientPartner",
     "InvalidKey",
     "InvalidKeyRequest",
     "InvalidLimits",
@@ -106,14 +133,18 @@ __all__ = [
     "UnknownDialect",
     "UnknownScope",
     "add_usage",
+    "change_client_partner",
     "change_partner",
     "check_limits",
     "check_token",
     "create_credential",
     "create_key",
     "create_partner",
+    "decide_client_partner",
+    "get_client_partner",
     "get_partner",
     "is_inside",
+    "list_client_partners",
     "list_keys",
     "list_partners",
     "load_limits",
@@ -123,6 +154,7 @@ __all__ = [
     "parse_network",
     "parse_networks",
     "purge_usage",
+    "register_client_partner",
     "resume_partner",
     "revoke_key",
     "rotate_key",

@@ -2,6 +2,7 @@
 
 AccessError
 ├── PartnerNotFound, KeyNotFound
+├── ClientPartnerNotFound, InvalidClientPartner, ClientPartnerEventRefused
 ├── InvalidPartner          InvalidLimits
 ├── InvalidKeyRequest       UnknownScope, InvalidNetwork, UnknownDialect
 ├── TooManyKeys, KeyNotValid
@@ -31,6 +32,24 @@ class KeyNotFound(AccessError):
     """There is no such API key."""
 
     code = "api_key_not_found"
+
+
+class ClientPartnerNotFound(AccessError):
+    """There is no such client partner."""
+
+    code = "client_partner_not_found"
+
+
+class InvalidClientPartner(AccessError):
+    """The client partner's data is not valid, or the partner has as many as it may have."""
+
+    code = "invalid_client_partner"
+
+
+class ClientPartnerEventRefused(AccessError):
+    """The client partner's state does not allow this event."""
+
+    code = "client_partner_event_refused"
 
 
 class InvalidPartner(AccessError):

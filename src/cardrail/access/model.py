@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from cardrail.access.errors import InvalidKeyRequest, InvalidLimits, InvalidPartner, ScopeMissing, UnknownScope
+from cardrail.access.errors import (
+    ClientPartnerEventRefused,
+    InvalidClientPartner,
+    InvalidKeyRequest,
+    InvalidLimits,
+    InvalidPartner,
+    ScopeMissing,
+    UnknownScope,
+)
 from cardrail.access.networks import Network
-from cardrail.kernel import ApiKeyId, Mode, PartnerId, PriceListId, UnknownCurrency, currency
+from cardrail.kernel import ApiKeyId, ClientPartnerId, Mode, PartnerId, PriceListId, UnknownCurrency, currency
 
 SCOPES: Final[dict[str, str]] = {
     "balances:read": "See the wallets' balances.",
@@ -138,6 +146,56 @@ class Principal:
             raise ScopeMissing(scope=scope)
 
 
+class ClientPartnerState(StrEnum):
+    """Whether a partner may order for one of the businesses that it serves."""
+
+    PENDING = "pending"
+    """Registered; the operator has not decided."""
+    APPROVED = "approved"
+    """Orders may be for it."""
+    REJECTED = "rejected"
+    REVOKED = "revoked"
+    """It was approved once, and is no longer."""
+
+
+class ClientPartnerEvent(StrEnum):
+    """What the operator decides about a client partner; in test mode the partner may, to try it out."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    REVOKE = "revoke"
+
+
+CLIENT_PARTNER_TRANSITIONS: Final[dict[ClientPartnerEvent, tuple[ClientPartnerState, ClientPartnerState]]] = {
+    ClientPartnerEvent.APPROVE: (ClientPartnerState.PENDING, ClientPartnerState.APPROVED),
+    ClientPartnerEvent.REJECT: (ClientPartnerState.PENDING, ClientPartnerState.REJECTED),
+    ClientPartnerEvent.REVOKE: (ClientPartnerState.APPROVED, ClientPartnerState.REVOKED),
+}
+"""Event → the only state that it is allowed in, and the one that it leads to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPartner:
+    """A business that a partner sells to as an intermediary: orders for it name it, so that it is known where codes go."""
+
+    id: ClientPartnerId
+    partner_id: PartnerId
+    mode: Mode
+    name: str
+    details: dict[str, str]
+    """What else is known of the company, as the partner names it."""
+    state: ClientPartnerState
+    created_at: datetime
+    updated_at: datetime
+
+    def after(self, event: ClientPartnerEvent, now: datetime) -> ClientPartner:
+        """It, as the event leaves it. Raises ClientPartnerEventRefused."""
+        before, state = CLIENT_PARTNER_TRANSITIONS[event]
+        if self.state is not before:
+            raise ClientPartnerEventRefused(current=self.state.value, wanted=state.value)
+        return replace(self, state=state, updated_at=now)
+
+
 def checked_scopes(scopes: frozenset[str]) -> frozenset[str]:
     """The scopes, if there is at least one and all exist. Raises UnknownScope, InvalidKeyRequest."""
     unknown = sorted(scopes - ALL_SCOPES)
@@ -148,7 +206,7 @@ def checked_scopes(scopes: frozenset[str]) -> frozenset[str]:
     return scopes
 
 
-def checked_name(name: str, error: type[InvalidPartner | InvalidKeyRequest]) -> str:
+def checked_name(name: str, error: type[InvalidPartner | InvalidKeyRequest | InvalidClientPartner]) -> str:
     """A name of 1 to NAME_MAX printable characters, without blanks around it. Raises the given error."""
     trimmed = name.strip()
     if not 0 < len(trimmed) <= NAME_MAX or not trimmed.isprintable():

@@ -9,9 +9,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from cardrail.access.model import ApiKey, Limits, Partner, PartnerState
-from cardrail.access.tables import api_keys, credentials, limit_usage, partners
-from cardrail.kernel import ApiKeyId, Mode, PartnerId, PriceListId, from_micros, to_micros
+from cardrail.access.model import ApiKey, ClientPartner, ClientPartnerState, Limits, Partner, PartnerState
+from cardrail.access.tables import api_keys, client_partners, credentials, limit_usage, partners
+from cardrail.kernel import ApiKeyId, ClientPartnerId, Mode, PartnerId, PriceListId, from_micros, to_micros
 from cardrail.storage import Bulk, Tx
 
 UsageKey = tuple[str, str, str]
@@ -91,6 +91,68 @@ def _partner_row(partner: Partner) -> dict[str, Any]:
         "limits": None if partner.limits is None else msgspec.json.encode(partner.limits).decode(),
         "created_at": to_micros(partner.created_at),
         "updated_at": to_micros(partner.updated_at),
+    }
+
+
+# --- client partners ---------------------------------------------------------------------------------------------------
+
+_CLIENT = sa.select(*client_partners.c).where(client_partners.c.id == sa.bindparam("of"))
+_CLIENTS_OF = (
+    sa.select(*client_partners.c)
+    .where(client_partners.c.partner_id == sa.bindparam("of"), client_partners.c.mode == sa.bindparam("in_mode"))
+    .order_by(client_partners.c.id)
+    .limit(sa.bindparam("count"))
+)
+_COUNT_CLIENTS = sa.select(sa.func.count()).where(
+    client_partners.c.partner_id == sa.bindparam("of"), client_partners.c.mode == sa.bindparam("in_mode")
+)
+
+
+def insert_client_partner(tx: Tx, one: ClientPartner) -> None:
+    tx.execute(sa.insert(client_partners), _client_row(one))
+
+
+def update_client_partner(tx: Tx, one: ClientPartner) -> None:
+    tx.execute(sa.update(client_partners).where(client_partners.c.id == one.id).values(_client_row(one)))
+
+
+def load_client_partner(tx: Tx, client_id: str, *, lock: bool = False) -> ClientPartner | None:
+    row = tx.execute(_CLIENT.with_for_update() if lock else _CLIENT, {"of": client_id}).one_or_none()
+    return None if row is None else _client_of(row)
+
+
+def load_client_partners(tx: Tx, partner_id: str, mode: Mode, count: int) -> list[ClientPartner]:
+    """By id, which is the order of creation."""
+    return [_client_of(row) for row in tx.execute(_CLIENTS_OF, {"of": partner_id, "in_mode": mode.value, "count": count})]
+
+
+def count_client_partners(tx: Tx, partner_id: str, mode: Mode) -> int:
+    return int(tx.execute(_COUNT_CLIENTS, {"of": partner_id, "in_mode": mode.value}).scalar_one())
+
+
+def _client_of(row: Any) -> ClientPartner:
+    return ClientPartner(
+        id=ClientPartnerId(row.id),
+        partner_id=PartnerId(row.partner_id),
+        mode=Mode(row.mode),
+        name=row.name,
+        details=msgspec.json.decode(row.details, type=dict[str, str]),
+        state=ClientPartnerState(row.state),
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+    )
+
+
+def _client_row(one: ClientPartner) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "partner_id": one.partner_id,
+        "mode": one.mode.value,
+        "name": one.name,
+        "details": msgspec.json.encode(one.details, order="sorted").decode(),
+        "state": one.state.value,
+        "created_at": to_micros(one.created_at),
+        "updated_at": to_micros(one.updated_at),
     }
 
 

@@ -65,6 +65,24 @@ credentials = sa.Table(
 )
 """What an API key has beside its token when it speaks another dialect than ours."""
 
+client_partners = sa.Table(
+    "client_partners",
+    metadata,
+    key(),
+    sa.Column("partner_id", sa.Text, sa.ForeignKey("partners.id"), nullable=False),
+    text("mode"),  # live | test
+    text("name"),
+    text("details"),  # JSON: what else is known of the company
+    text("state"),  # pending | approved | rejected | revoked
+    instant("created_at"),
+    instant("updated_at"),
+    sa.Index(None, "partner_id", "mode", "id"),
+    sa.CheckConstraint("mode IN ('live', 'test')", name="mode"),
+    sa.CheckConstraint("state IN ('pending', 'approved', 'rejected', 'revoked')", name="state"),
+    **CLUSTERED,
+)
+"""Businesses that a partner sells to as an intermediary; an order names one in its details."""
+
 limit_usage = sa.Table(
     "limit_usage",
     metadata,

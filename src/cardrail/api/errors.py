@@ -193,6 +193,9 @@ STATUS: Final[dict[str, int]] = {
     "test_key_required": 403,
     "invalid_key_request": 422,
     "unknown_scope": 422,
+    "client_partner_not_found": 404,
+    "invalid_client_partner": 422,
+    "client_partner_event_refused": 409,
     "too_many_requests": 429,
     "too_many_failures": 429,
     # Money.

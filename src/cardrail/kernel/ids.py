@@ -16,6 +16,7 @@ from cardrail.kernel.errors import CardrailError
 PartnerId = NewType("PartnerId", str)
 ApiKeyId = NewType("ApiKeyId", str)
 OperatorId = NewType("OperatorId", str)
+ClientPartnerId = NewType("ClientPartnerId", str)
 CategoryId = NewType("CategoryId", str)
 BrandId = NewType("BrandId", str)
 ProductId = NewType("ProductId", str)
@@ -36,6 +37,7 @@ Reference = NewType("Reference", str)
 
 PREFIXES: Final[dict[str, str]] = {
     "par": "partner",
+    "clp": "client partner",
     "key": "API key",
     "opr": "operator",
     "cat": "category",
@@ -53,6 +55,9 @@ PREFIXES: Final[dict[str, str]] = {
     "ord": "order",
     "evt": "event",
     "req": "request",
+    "whe": "webhook endpoint",
+    "whs": "webhook endpoint's secret",
+    "wha": "attempt to deliver a webhook",
     "sup": "supplier",
     "att": "attempt to buy from a supplier",
     "rcl": "replacement claim",

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("match_key", sa.Text(), nullable=True),
         sa.Column("supplier_order_id", sa.Text(), nullable=True),
+        sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("delivered", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("max_cost_minor", sa.BigInteger(), nullable=False),
         sa.Column("cost_minor", sa.BigInteger(), nullable=True),
@@ -318,6 +319,91 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_suppliers_name"), ["name"], unique=True)
 
     op.create_table(
+        "webhook_attempts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("milliseconds", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_attempts")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("webhook_attempts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_webhook_attempts_endpoint_id_event_id"), ["endpoint_id", "event_id"], unique=False)
+
+    op.create_table(
+        "webhook_cursors",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_webhook_cursors")),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("endpoint_id", "event_id", name=op.f("pk_webhook_deliveries")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhook_deliveries_due",
+            ["endpoint_id", "due_at", "event_id"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("format", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=True),
+        sa.Column("with_codes", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_endpoints")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("webhook_endpoints", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_webhook_endpoints_partner_id_mode_id"), ["partner_id", "mode", "id"], unique=False)
+
+    op.create_table(
+        "client_partners",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("mode IN ('live', 'test')", name=op.f("ck_client_partners_mode")),
+        sa.CheckConstraint("state IN ('pending', 'approved', 'rejected', 'revoked')", name=op.f("ck_client_partners_state")),
+        sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_client_partners_partner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_client_partners")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("client_partners", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_client_partners_partner_id_mode_id"), ["partner_id", "mode", "id"], unique=False)
+
+    op.create_table(
         "differences",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -409,6 +495,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("supplier_id", "supplier_sku", name=op.f("pk_supplier_products")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"], name=op.f("fk_webhook_secrets_endpoint_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_secrets")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("webhook_secrets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_webhook_secrets_endpoint_id"), ["endpoint_id"], unique=False)
+
     op.create_table(
         "credentials",
         sa.Column("key_id", sa.Text(), nullable=False),
