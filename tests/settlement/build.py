@@ -39,8 +39,8 @@ class Ledgers:
         assert isinstance(clock, FrozenClock)
         return clock
 
-    def until(self, *moment: int) -> None:
-        self.clock.at = datetime(*moment, tzinfo=UTC)  # type: ignore[arg-type]  # year, month, day, hour …
+    def until(self, year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> None:
+        self.clock.at = datetime(year, month, day, hour, minute, tzinfo=UTC)
 
     def sell(self, sku: str = "TEA", quantity: int = 1, **facts: Any) -> Order:
         codes = [f"{sku}-{next(_numbers):09d}" for _ in range(quantity)]

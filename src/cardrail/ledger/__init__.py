@@ -49,6 +49,7 @@ from cardrail.ledger.movements import (
     wallet_cut,
     wallet_movements,
     wallet_sums,
+    wallet_totals,
 )
 from cardrail.ledger.read import balances, get_transfer, list_transfers, platform_balances
 from cardrail.ledger.refund import refund
@@ -134,4 +135,5 @@ __all__ = [
     "wallet_cut",
     "wallet_movements",
     "wallet_sums",
+    "wallet_totals",
 ]

@@ -226,3 +226,27 @@ def refund_parts(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[int]]:
     for order_id, debit, amount in tx.execute(_REFUNDS, {"ids": list(order_ids)}):
         parts[order_id][_PARTS[account_parts(debit).purpose.value]] += amount
     return dict(parts)
+
+
+_TOTALS: Final = (
+    sa.select(_t.currency, _t.purpose, _t.debit, _t.credit, sa.func.sum(_t.amount_minor))
+    .where(
+        _t.partner_id == sa.bindparam("partner"),
+        _t.mode == sa.bindparam("mode"),
+        _t.phase == Phase.POSTED.value,
+        _t.created_at >= sa.bindparam("since", type_=sa.BigInteger),
+        _t.created_at < sa.bindparam("until", type_=sa.BigInteger),
+    )
+    .group_by(_t.currency, _t.purpose, _t.debit, _t.credit)
+)
+
+
+def wallet_totals(tx: Tx, partner_id: str, mode: Mode, since: int, until: int) -> dict[str, dict[tuple[str, str], int]]:
+    """Currency → (purpose, purpose of the account on the other side) → change of the wallet, of what was made in [since, until)."""
+    found: dict[str, dict[tuple[str, str], int]] = defaultdict(lambda: defaultdict(int))
+    facts = {"partner": partner_id, "mode": mode.value, "since": since, "until": until}
+    for currency, purpose, debit, credit, amount in tx.execute(_TOTALS, facts):
+        is_debit = account_parts(debit).purpose is Purpose.WALLET
+        other = account_parts(credit if is_debit else debit).purpose.value
+        found[currency][purpose, other] += -int(amount) if is_debit else int(amount)
+    return {currency: dict(totals) for currency, totals in found.items()}

@@ -11,6 +11,14 @@ from cardrail.settlement.errors import (
 )
 from cardrail.settlement.model import SoldItem, Statement, StatementLine, TaxRate
 from cardrail.settlement.periods import GRACE, Schedule
+from cardrail.settlement.reconciled import reconciled_orders
+from cardrail.settlement.reconciliation import (
+    Reconciliation,
+    ReconciliationOrder,
+    WalletPeriod,
+    reconciliation,
+    settlement_state,
+)
 from cardrail.settlement.statements import (
     DRAFT,
     Closing,
@@ -40,6 +48,8 @@ __all__ = [
     "LineMark",
     "MovementsWaiting",
     "PeriodOpen",
+    "Reconciliation",
+    "ReconciliationOrder",
     "Schedule",
     "SettlementError",
     "SoldItem",
@@ -48,6 +58,7 @@ __all__ = [
     "StatementMismatch",
     "StatementNotFound",
     "TaxRate",
+    "WalletPeriod",
     "all_lines",
     "canonical_bytes",
     "close_due",
@@ -57,7 +68,10 @@ __all__ = [
     "get_statement",
     "lines_page",
     "list_statements",
+    "reconciled_orders",
+    "reconciliation",
     "sequence_now",
     "set_schedule",
+    "settlement_state",
     "statement_lines",
 ]

@@ -21,8 +21,6 @@ from cardrail.orders import SoldLine
 from cardrail.settlement.periods import Schedule
 
 FORMAT: Final = "cardrail.statement.1"
-MIXED: Final = "mixed"
-"""Where an amount belongs to several tax rates and cannot be told apart from the order's own figures."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -187,10 +185,13 @@ _REFUNDS: Final = {"refund": 0, "refund_fee": 1, "refund_tax": 2}
 
 
 def kind_of(movement: WalletMovement) -> str:
-    """What the line calls it: the transfer's purpose, and for a refund which part of the charge it gives back."""
-    if movement.purpose == TransferPurpose.REFUND.value:
-        return movement.purpose + _PARTS.get(movement.account, "")
-    return movement.purpose
+    """What the line calls it."""
+    return kind_name(movement.purpose, movement.account)
+
+
+def kind_name(purpose: str, account: str) -> str:
+    """The transfer's purpose, and for a refund which part of the charge it gives back: refund, refund_fee, refund_tax."""
+    return purpose + _PARTS.get(account, "") if purpose == TransferPurpose.REFUND.value else purpose
 
 
 def items_of(movement: WalletMovement, kind: str, lines: Sequence[SoldLine]) -> list[SoldItem]:
