@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer
+from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.jobs import Jobs
@@ -51,6 +51,7 @@ class Cardrail:
     credentials: CredentialBook
     rates: RateLimiter
     tokens: AccessTokens
+    sessions: Sessions
     journal: Journal
     jobs: Jobs
     """Prepared or started by whoever serves."""
@@ -131,6 +132,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         credentials=CredentialBook(db, sealer, keys),
         rates=RateLimiter(settings.rate_limit_storage),
         tokens=AccessTokens(token_key, clock, keys),
+        sessions=Sessions(db, clock, token_key),
         journal=journal,
         jobs=Jobs(db),
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),

@@ -79,13 +79,16 @@ from cardrail.access.partners import (
 )
 from cardrail.access.rates import Rate, RateLimiter
 from cardrail.access.sealed import SecretSealer
+from cardrail.access.sessions import ACCESS, REFRESH, Lifetimes, SessionProof, Sessions, SessionTokens
 from cardrail.access.signed import AccessTokens
 from cardrail.access.tokens import check_token, new_token
 
 __all__ = [
+    "ACCESS",
     "ALL_SCOPES",
     "KEEP",
     "KINDS",
+    "REFRESH",
     "SCOPES",
     "AccessError",
     "AccessTokens",
@@ -112,6 +115,7 @@ __all__ = [
     "KeyNotFound",
     "KeyNotValid",
     "KeyRevoked",
+    "Lifetimes",
     "LimitExceeded",
     "Limits",
     "LimitsBook",
@@ -127,6 +131,9 @@ __all__ = [
     "RateLimiter",
     "ScopeMissing",
     "SecretSealer",
+    "SessionProof",
+    "SessionTokens",
+    "Sessions",
     "TooManyFailures",
     "TooManyKeys",
     "TooManyRequests",

@@ -83,6 +83,20 @@ client_partners = sa.Table(
 )
 """Businesses that a partner sells to as an intermediary; an order names one in its details."""
 
+partner_sessions = sa.Table(
+    "partner_sessions",
+    metadata,
+    key(),
+    sa.Column("key_id", sa.Text, sa.ForeignKey("api_keys.id"), nullable=False),
+    number("rotation", default=0),  # how often its refresh token was exchanged: an older token was copied
+    instant("created_at"),
+    instant("expires_at"),  # of its newest refresh token
+    instant("ended_at", null=True),  # logged out, or an old refresh token was used again
+    sa.Index(None, "key_id"),
+    **CLUSTERED,
+)
+"""Log-ins of callers whose dialect has a user name and password."""
+
 limit_usage = sa.Table(
     "limit_usage",
     metadata,

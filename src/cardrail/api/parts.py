@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer
+from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions
 from cardrail.catalog import CatalogCache
 from cardrail.kernel import Clock, CursorSealer
 from cardrail.orders import OrderRequest, Outcome, Shop
@@ -68,3 +68,5 @@ class Installation(Protocol):
     def rates(self) -> RateLimiter: ...
     @property
     def tokens(self) -> AccessTokens: ...
+    @property
+    def sessions(self) -> Sessions: ...

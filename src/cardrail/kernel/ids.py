@@ -39,6 +39,7 @@ PREFIXES: Final[dict[str, str]] = {
     "par": "partner",
     "clp": "client partner",
     "key": "API key",
+    "ses": "log-in of a dialect",
     "opr": "operator",
     "cat": "category",
     "brd": "brand",

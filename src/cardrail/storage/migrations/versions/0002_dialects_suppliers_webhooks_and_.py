@@ -531,6 +531,21 @@ def upgrade() -> None:
             postgresql_where=sa.text("login IS NOT NULL"),
         )
 
+    op.create_table(
+        "partner_sessions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("rotation", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_partner_sessions_key_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_partner_sessions")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("partner_sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_partner_sessions_key_id"), ["key_id"], unique=False)
+
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index(
             "ix_events_followed",
