@@ -56,6 +56,15 @@ def test_fees_and_tax_are_charged_when_it_is_paid(world: World) -> None:
     assert findings(world) == []
 
 
+def test_who_allows_it_pays_for_what_there_is(world: World) -> None:
+    world.stock("TEA", 2)
+    order = unpaid(world, "TEA", 3)
+    assert isinstance(the_refusal(world.pay(order.id)), OutOfStock)
+    paid_for = the_order(world.place(PayOrder(order.id, world.partner, 3, allow_partial=True))[0])
+    assert (paid_for.state, paid_for.items[0].delivered, paid_for.charged_minor) == (OrderState.PARTIALLY_FULFILLED, 2, 19_000)
+    assert findings(world) == []
+
+
 def test_paying_twice_pays_once(world: World) -> None:
     world.stock("TEA", 3)
     order = unpaid(world)

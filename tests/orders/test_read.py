@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from cardrail.kernel import Reference, new_order_id, to_micros
-from cardrail.orders import Order, OrderFilter, OrderNotFound, OrderState, find_orders, get_order, list_orders
+from cardrail.orders import (
+    Order,
+    OrderFilter,
+    OrderNotFound,
+    OrderState,
+    find_bound,
+    find_orders,
+    get_order,
+    list_orders,
+    slice_orders,
+)
 from tests.build import World, item, the_order, the_repeated
 from tests.orders.build import cancel, in_test_mode, invalidate, reveals, stands, unpaid, unseeing
 
@@ -144,3 +154,22 @@ def test_codes_that_came_back_are_read_in_the_order_in_which_they_were_shown(wor
     order = world.order("TEA", 4)
     assert [(one.first_seq, one.count) for one in order.items[0].allocations] == [(0, 1), (1, 1), (0, 2)]
     assert world.codes(world.reveal(order.id)) == world.codes(order)
+
+
+@pytest.mark.parametrize(("unpaid_only", "found"), [(None, 2), (True, 1), (False, 1)])
+def test_pages_by_number_tell_unpaid_orders_from_those_that_wait_otherwise(
+    world: World, unpaid_only: bool | None, found: int
+) -> None:
+    test = in_test_mode(world.partner)
+    unpaid(world, buyer=test)
+    world.order("TEST_PENDING", buyer=test)
+    page, total = slice_orders(world.db, test, OrderFilter(unpaid=unpaid_only), states=[OrderState.PLACED], offset=0, limit=10)
+    assert (len(page), total) == (found, found)
+
+
+def test_an_order_is_found_by_its_key_by_its_partner_only(world: World) -> None:
+    world.stock("TEA", 1)
+    order = world.order("TEA", key="k-1")
+    assert find_bound(world.db, world.partner, "k-1") == order.id
+    assert find_bound(world.db, world.partner, "k-2") is None
+    assert find_bound(world.db, world.a_partner("INR"), "k-1") is None

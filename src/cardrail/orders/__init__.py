@@ -53,8 +53,10 @@ from cardrail.orders.model import (
 from cardrail.orders.place import Shop, place_orders, read_versions
 from cardrail.orders.read import (
     OrderFilter,
+    find_bound,
     find_orders,
     get_order,
+    is_key_bound,
     list_orders,
     order_history,
     reveal_order,
@@ -126,6 +128,7 @@ __all__ = [
     "catch_up",
     "count_orders",
     "expire_unpaid",
+    "find_bound",
     "find_orders",
     "freeze_restored",
     "further_allocations",
@@ -133,6 +136,7 @@ __all__ = [
     "get_order_between",
     "get_order_numbered",
     "invalidate_order",
+    "is_key_bound",
     "items_after",
     "journal_entries",
     "journal_since",

@@ -91,6 +91,8 @@ class PayOrder:
     order_id: OrderId
     buyer: Buyer
     units: int = 1
+    allow_partial: bool = False
+    """Whether to pay for what there is, where stock has gone since the order was placed."""
 
 
 def place_order_command(

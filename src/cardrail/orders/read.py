@@ -25,6 +25,8 @@ class OrderFilter:
     since: int | None = None
     """Microseconds; orders placed at or after it."""
     until: int | None = None
+    unpaid: bool | None = None
+    """Of the orders that are PLACED, only those that wait for their payment, or only the others."""
 
 
 def get_order(db: Database, buyer: Buyer, order_id: OrderId) -> Order:
@@ -72,8 +74,16 @@ def slice_orders(
             since=filters.since,
             until=filters.until,
             sku=sku,
+            unpaid=filters.unpaid,
         )
         return store.load_slice(tx, buyer.partner_id, buyer.mode, conditions, offset=offset, limit=limit)
+
+
+def find_bound(db: Database, buyer: Buyer, key: str) -> OrderId | None:
+    """The partner's order that this idempotency key is bound to, if there is one."""
+    with db.read() as tx:
+        found = store.load_bindings(tx, "key_hash", [binding(buyer, "key", key)])
+    return OrderId(found[0][1]) if found else None
 
 
 def find_orders(
@@ -89,6 +99,12 @@ def find_orders(
         if ids is not None:
             return store.load_orders(tx, ids)
         return store.load_all(tx, state=state.value if state else None, partner_id=partner_id, limit=limit)
+
+
+def is_key_bound(db: Database, buyer: Buyer, key: str) -> bool:
+    """Whether an order was placed under this idempotency key: then what was allowed at that time is not asked again."""
+    with db.read() as tx:
+        return bool(store.load_bindings(tx, "key_hash", [binding(buyer, "key", key)]))
 
 
 def order_history(db: Database, order_id: OrderId) -> list[Any]:

@@ -193,6 +193,7 @@ def conditions_of(
     since: int | None,
     until: int | None,
     sku: str | None,
+    unpaid: bool | None = None,
 ) -> list[sa.ColumnElement[bool]]:
     """What narrows a list of orders, for ``load_slice``."""
     found: list[sa.ColumnElement[bool]] = []
@@ -208,6 +209,9 @@ def conditions_of(
         found.append(orders.c.created_at < until)
     if sku is not None:
         found.append(sa.exists().where(order_items.c.order_id == orders.c.id, order_items.c.sku == sku))
+    if unpaid is not None:
+        waits = orders.c.pay_until.is_not(None) if unpaid else orders.c.pay_until.is_(None)
+        found.append(sa.or_(orders.c.state != "PLACED", waits))
     return found
 
 
