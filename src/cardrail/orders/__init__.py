@@ -53,6 +53,7 @@ from cardrail.orders.model import (
 from cardrail.orders.place import Shop, place_orders, read_versions
 from cardrail.orders.read import (
     OrderFilter,
+    ended_at,
     find_bound,
     find_orders,
     get_order,
@@ -127,6 +128,7 @@ __all__ = [
     "cancel_order",
     "catch_up",
     "count_orders",
+    "ended_at",
     "expire_unpaid",
     "find_bound",
     "find_orders",

@@ -10,7 +10,7 @@ from cardrail.kernel import Clock, OrderId, to_micros
 from cardrail.orders import store
 from cardrail.orders.errors import OrderNotFound
 from cardrail.orders.model import Buyer, Order, OrderItem, Unit, binding
-from cardrail.orders.states import OrderState
+from cardrail.orders.states import FINAL, OrderState
 from cardrail.storage import AuditLog, Database, Tx, all_restores, audit_entry
 from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed, withheld
 
@@ -111,6 +111,21 @@ def order_history(db: Database, order_id: OrderId) -> list[Any]:
     """The order's events, oldest first. The caller has checked whose order it is."""
     with db.read() as tx:
         return store.load_history(tx, order_id)
+
+
+def ended_at(db: Database, orders: Iterable[Order]) -> dict[OrderId, int]:
+    """When (microseconds) each of these orders came to its end: delivered, failed or cancelled. Those that go on are not in it.
+
+    What happens afterwards (a refund, an invalidation) changes nothing about it.
+    """
+    final = [one for one in orders if one.state in FINAL]
+    found = {one.id: one.created_at for one in final if one.updated_at == one.created_at}  # final when it was placed
+    changed = [one for one in final if one.id not in found]
+    if changed:
+        with db.read() as tx:
+            endings = store.load_endings(tx, [one.id for one in changed])
+        found |= {one.id: endings.get(one.id, one.updated_at) for one in changed}
+    return found
 
 
 def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, order_id: OrderId) -> Order:

@@ -453,6 +453,21 @@ def load_history(tx: Tx, order_id: OrderId) -> list[sa.Row[Any]]:
     return list(tx.execute(_HISTORY, {"of": order_id}).all())
 
 
+_ENDINGS: Final = (
+    sa.select(events.c.subject_id, sa.func.min(events.c.at))
+    .where(
+        events.c.subject_id.in_(sa.bindparam("ids", expanding=True)),
+        events.c.type.in_(["order.fulfilled", "order.partially_fulfilled", "order.failed", "order.cancelled"]),
+    )
+    .group_by(events.c.subject_id)
+)
+
+
+def load_endings(tx: Tx, ids: Iterable[str]) -> dict[str, int]:
+    """When each of these orders came to its end, for those that have."""
+    return {order_id: int(at) for order_id, at in tx.execute(_ENDINGS, {"ids": list(ids)})}
+
+
 def next_step(tx: Tx, subject_id: str) -> int:
     """The place of the next event in a subject's history; the subject's row is locked by the caller."""
     return int(tx.execute(_LAST_STEP, {"of": subject_id}).scalar_one()) + 1

@@ -53,8 +53,10 @@ _BY_STATUS: Final[dict[int, tuple[int, str]]] = {
 
 _COMMON: Final[dict[str, tuple[int, str]]] = {
     **{code: _BY_STATUS[status] for code, status in STATUS.items()},
-    # A range sku without its face value cannot be ordered on these surfaces, which have no member for it: there is none to be had.
-    "face_value_required": _NO_STOCK,
+    # A range has a sku per face value here, so a range without one, or with one that it does not allow, is a sku that nobody knows.
+    "face_value_required": _NOT_FOUND,
+    "invalid_face_value": _NOT_FOUND,
+    "unknown_sku": _NOT_FOUND,
     "out_of_stock": _NO_STOCK,
     "price_unavailable": _NO_STOCK,
     "no_exchange_rate": _NO_STOCK,
@@ -71,6 +73,8 @@ GENERIC: Final[Words] = {
     "limit_exceeded": (402, "insufficient_balance"),
     "unknown_sku": (404, "invalid_sku"),
     "product_not_found": (404, "invalid_sku"),
+    "face_value_required": (404, "invalid_sku"),
+    "invalid_face_value": (404, "invalid_sku"),
     "idempotency_conflict": (409, "duplicate_reference"),
     "reference_used": (409, "duplicate_reference"),
 }

@@ -1,0 +1,28 @@
+"""Looking at the caller's orders, for G and V1: with codes only where there are some and the key may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cardrail.api.compat import Call
+from cardrail.api.render import Codes
+from cardrail.kernel import OrderId, is_id
+from cardrail.orders import Order, OrderNotFound, OrderState, get_order, reveal_order
+
+
+async def find_order(call: Call, order_id: str) -> Order:
+    """The caller's order, without codes. Raises OrderNotFound, also for another partner's."""
+    if not is_id("ord", order_id):
+        raise OrderNotFound
+    buyer = call.buyer()
+    return await call.desk.read(lambda: get_order(call.desk.parts.db, buyer, OrderId(order_id)))
+
+
+async def readable_order(call: Call, order: Order) -> tuple[Order, Sequence[Codes | None]]:
+    """The order as it stands now, with its opened codes by line; that is noted in the audit log."""
+    buyer, parts = call.buyer(), call.desk.parts
+    has_codes = order.state is not OrderState.INVALIDATED and any(item.delivered for item in order.items)
+    if not has_codes or not buyer.may_reveal:
+        return order, [None] * len(order.items)
+    order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order.id))
+    return order, await call.opened(order)
