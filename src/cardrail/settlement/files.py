@@ -1,0 +1,95 @@
+"""A statement as a file: its canonical form (JSON Lines), or a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from cardrail.settlement.formats import Column, Format, Kind, Progress, Row, stream, write_file
+from cardrail.settlement.model import Statement, StatementLine
+from cardrail.settlement.statements import all_lines, canonical_bytes
+from cardrail.storage import Tx
+
+STATEMENT_COLUMNS: Final = (
+    Column("n", Kind.NUMBER),
+    Column("at", Kind.WORD),
+    Column("kind", Kind.WORD),
+    Column("change", Kind.MONEY, "currency"),
+    Column("balance", Kind.MONEY, "currency"),
+    Column("currency", Kind.WORD),
+    Column("order_id", Kind.WORD),
+    Column("reference", Kind.TEXT),
+    Column("sku", Kind.TEXT),
+    Column("name", Kind.TEXT),
+    Column("quantity", Kind.NUMBER),
+    Column("unit_price", Kind.MONEY, "currency"),
+    Column("unit_fee", Kind.MONEY, "currency"),
+    Column("tax_percent", Kind.PERCENT),
+    Column("fx_rate", Kind.RATE),
+    Column("transfer_id", Kind.WORD),
+    Column("reverses", Kind.WORD),
+)
+"""The statement as a table: a row for the opening balance, one for each movement, one for the closing balance."""
+
+
+def statement_rows(one: Statement, lines: Iterable[StatementLine]) -> Iterator[Row]:
+    """The rows of STATEMENT_COLUMNS. Where an order has several lines, their names stand together and quantity and price are empty:
+    the canonical form and the export of items have each of them."""
+    empty = (None,) * 11
+    yield (0, _at(one, "from"), "opening", None, one.opening_minor, one.currency, *empty)
+    for line in lines:
+        yield _row(line, one.currency)
+    yield (one.movements + 1, _at(one, "to"), "closing", None, one.closing_minor, one.currency, *empty)
+
+
+def _at(one: Statement, end: str) -> str:
+    moment = one.period_from if end == "from" else one.period_to
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _row(line: StatementLine, currency: str) -> Row:
+    head = (line.n, line.at, line.kind, line.change_minor, line.balance_minor, currency, line.order_id, line.reference)
+    tail = (line.transfer_id, line.reverses)
+    items = line.items
+    if len(items) == 1:
+        one = items[0]
+        return (
+            *head,
+            one.sku,
+            one.name,
+            one.units,
+            one.unit_price_minor,
+            one.unit_fee_minor,
+            one.tax_bps,
+            one.fx_rate_e10,
+            *tail,
+        )
+    if not items:
+        return (*head, None, None, None, None, None, None, None, *tail)
+    skus, names = (" + ".join(texts) for texts in ([one.sku for one in items], [one.name for one in items]))
+    return (*head, skus, names, None, None, None, None, None, *tail)
+
+
+def statement_stream(tx: Tx, one: Statement, kind: Format) -> Iterator[bytes]:
+    """The statement as CSV, or as its canonical form; inside the caller's read transaction, streamed."""
+    if kind is Format.JSONL:
+        return canonical_bytes(tx, one)
+    return stream(kind, STATEMENT_COLUMNS, statement_rows(one, all_lines(tx, one)))
+
+
+def write_statement(tx: Tx, one: Statement, kind: Format, path: Path, progress: Progress | None = None) -> int:
+    """The statement as a file of any format; how many rows."""
+    if kind is Format.JSONL:
+        path.touch(mode=0o600)
+        with path.open("wb") as file:
+            for piece in canonical_bytes(tx, one):
+                file.write(piece)
+        return one.movements
+    rows = statement_rows(one, all_lines(tx, one))
+    return write_file(path, kind, STATEMENT_COLUMNS, rows, title=f"Statement {one.number or 'draft'}", progress=progress)
+
+
+def file_name(one: Statement, kind: Format) -> str:
+    """What the file is called where it is saved."""
+    return f"statement-{one.currency}-{one.period_from:%Y%m%d}-{one.id}.{kind.value}"

@@ -1,0 +1,310 @@
+"""Tables as files: CSV, JSON Lines, XLSX, Parquet; each written as its rows come, so that their number costs no memory.
+
+A row is a tuple of plain figures (minor units, microseconds); a column says what they are and so how each format shows them. In CSV and
+XLSX no text can become a formula: OWASP's "CSV injection" list, with the full-width forms that some programs read alike.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import xlsxwriter
+
+from cardrail.kernel import currency, format_minor, from_micros
+from cardrail.settlement.errors import FormatUnavailable
+
+Row = tuple[Any, ...]
+Progress = Callable[[int], None]
+
+CHUNK: Final = 1_000
+"""Rows that become one piece of a stream."""
+PARQUET_CHUNK: Final = 20_000
+SHEET_ROWS_MAX: Final = 1_000_000
+"""Rows of one sheet; the format allows 1,048,576."""
+DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠")
+"""What a cell that is a formula, or breaks out of its cell, begins with."""
+
+
+class Format(StrEnum):
+    """What a table can be written as."""
+
+    CSV = "csv"
+    """RFC 4180, UTF-8."""
+    JSONL = "jsonl"
+    """A JSON object a line."""
+    XLSX = "xlsx"
+    """Excel and LibreOffice."""
+    PARQUET = "parquet"
+    """Needs the extra ``parquet``."""
+
+
+MEDIA_TYPES: Final = {
+    Format.CSV: "text/csv; charset=utf-8; header=present",
+    Format.JSONL: "application/x-ndjson",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+STREAMED: Final = frozenset({Format.CSV, Format.JSONL})
+"""Formats that can be sent while they are written; the others need a file."""
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    """From outside: names, references."""
+    WORD = "word"
+    """Our own: ids, states, currency codes."""
+    NUMBER = "number"
+    MONEY = "money"
+    """Minor units of the currency that another column names."""
+    MOMENT = "moment"
+    """Microseconds."""
+    RATE = "rate"
+    """x 10**10."""
+    PERCENT = "percent"
+    """Basis points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; None in a row is an empty cell."""
+
+    name: str
+    kind: Kind
+    unit: str | None = None
+    """For money: the name of the column that has its currency."""
+
+
+@lru_cache(maxsize=512)
+def _digits(code: str) -> int:
+    return currency(code).digits
+
+
+@lru_cache(maxsize=4_096)
+def _moment(micros: int) -> str:
+    return from_micros(micros).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _rate(value: int) -> str:
+    return format_minor(value, 10)
+
+
+def _percent(value: int) -> str:
+    return format_minor(value, 2)
+
+
+def defused(text: str) -> str:
+    """The text, or with an apostrophe before it if a spreadsheet could take it for a formula."""
+    return "'" + text if text and text[0] in DANGEROUS else text
+
+
+_SHOWN: Final[dict[Kind, Callable[[Any], Any]]] = {Kind.MOMENT: _moment, Kind.RATE: _rate, Kind.PERCENT: _percent}
+
+
+def _shower(columns: Sequence[Column], text: Callable[[str], str] | None) -> Callable[[Row], list[Any]]:
+    """What turns a row of figures into one of texts and numbers."""
+    places = {column.name: index for index, column in enumerate(columns)}
+    money = [(index, places[column.unit or ""]) for index, column in enumerate(columns) if column.kind is Kind.MONEY]
+    plain: list[tuple[int, Callable[[Any], Any]]] = [
+        (index, _SHOWN[column.kind]) for index, column in enumerate(columns) if column.kind in _SHOWN
+    ]
+    if text is not None:
+        plain += [(index, text) for index, column in enumerate(columns) if column.kind is Kind.TEXT]
+
+    def show(row: Row) -> list[Any]:
+        shown = list(row)
+        for index, unit in money:
+            if shown[index] is not None:
+                shown[index] = format_minor(shown[index], _digits(row[unit]))
+        for index, convert in plain:
+            if shown[index] is not None:
+                shown[index] = convert(shown[index])
+        return shown
+
+    return show
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def stream(kind: Format, columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
+    """The file in pieces, for formats in STREAMED."""
+    return _csv(columns, rows) if kind is Format.CSV else _jsonl(columns, rows)
+
+
+def csv_header(columns: Sequence[Column]) -> bytes:
+    """The first line of a CSV file."""
+    return (",".join(column.name for column in columns) + "\r\n").encode()
+
+
+def csv_rows(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:
+    """Some lines of a CSV file."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(map(_shower(columns, defused), rows))
+    return text.getvalue().encode()
+
+
+def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
+    yield csv_header(columns)
+    source = map(_shower(columns, defused), rows)
+    while chunk := list(islice(source, CHUNK)):
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\r\n").writerows(chunk)
+        yield text.getvalue().encode()
+
+
+def _jsonl(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
+    names, encode = [column.name for column in columns], msgspec.json.Encoder().encode
+    source = map(_shower(columns, None), rows)
+    while chunk := list(islice(source, CHUNK)):
+        yield b"".join([encode(dict(zip(names, row, strict=True))) + b"\n" for row in chunk])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def write_file(
+    path: Path,
+    kind: Format,
+    columns: Sequence[Column],
+    rows: Iterable[Row],
+    *,
+    title: str = "Cardrail",
+    progress: Progress | None = None,
+) -> int:
+    """Write the table to a file that only its owner can read; how many rows. Raises FormatUnavailable."""
+    counted = _Counted(rows, progress)
+    path.touch(mode=0o600)
+    if kind is Format.XLSX:
+        _write_xlsx(path, columns, counted, title)
+    elif kind is Format.PARQUET:
+        _write_parquet(path, columns, counted)
+    else:
+        with path.open("wb") as file:
+            for piece in stream(kind, columns, counted):
+                file.write(piece)
+    if progress is not None:
+        progress(counted.count)
+    return counted.count
+
+
+class _Counted:
+    """Rows as they pass, told of every now and then."""
+
+    EVERY: Final = 20_000
+
+    def __init__(self, rows: Iterable[Row], progress: Progress | None) -> None:
+        self._rows, self._progress, self.count = rows, progress, 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.count += 1
+            if self._progress is not None and self.count % self.EVERY == 0:
+                self._progress(self.count)
+            yield row
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _write_xlsx(path: Path, columns: Sequence[Column], rows: Iterable[Row], title: str) -> None:
+    """Numbers are numbers, moments are dates (UTC), and a text is never a formula or a link, whatever it looks like."""
+    options = {
+        "constant_memory": True,
+        "tmpdir": str(path.parent),
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+        "default_date_format": "yyyy-mm-dd hh:mm:ss",
+    }
+    book = xlsxwriter.Workbook(str(path), options)
+    book.set_properties({"title": title, "created": _EPOCH.replace(tzinfo=None)})
+    bold, moment = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    by_digits = {digits: book.add_format({"num_format": "0" + ("." + "0" * digits if digits else "")}) for digits in range(5)}
+    places = {column.name: index for index, column in enumerate(columns)}
+    scales = {Kind.RATE: (10, book.add_format({"num_format": "0.0000000000"})), Kind.PERCENT: (2, by_digits[2])}
+    source = iter(rows)
+    number = 0
+    while True:
+        chunk = islice(source, SHEET_ROWS_MAX)
+        first = next(chunk, None)
+        if first is None and number:
+            break
+        number += 1
+        sheet = book.add_worksheet(f"{title[:24]} {number}" if number > 1 else title[:31])
+        sheet.freeze_panes(1, 0)
+        for place, column in enumerate(columns):
+            sheet.set_column(place, place, 14 if column.kind in (Kind.MONEY, Kind.NUMBER, Kind.PERCENT) else 22)
+            sheet.write_string(0, place, column.name, bold)
+        for line, row in enumerate(_first_and(first, chunk), 1):
+            for place, (column, value) in enumerate(zip(columns, row, strict=True)):
+                if value is None:
+                    continue
+                if column.kind is Kind.MONEY:
+                    digits = _digits(row[places[column.unit or ""]])
+                    sheet.write_number(line, place, Decimal(value).scaleb(-digits), by_digits[digits])
+                elif column.kind is Kind.NUMBER:
+                    sheet.write_number(line, place, value)
+                elif column.kind is Kind.MOMENT:
+                    sheet.write_datetime(line, place, from_micros(value).replace(tzinfo=None), moment)
+                elif column.kind in scales:
+                    digits, shape = scales[column.kind]
+                    sheet.write_number(line, place, Decimal(value).scaleb(-digits), shape)
+                else:
+                    sheet.write_string(line, place, value)
+    book.close()
+
+
+def _first_and(first: Row | None, rest: Iterable[Row]) -> Iterator[Row]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise FormatUnavailable(format="parquet", extra="parquet") from None
+    kinds = {
+        Kind.TEXT: pa.string(),
+        Kind.WORD: pa.string(),
+        Kind.NUMBER: pa.int64(),
+        Kind.MONEY: pa.decimal128(24, 4),
+        Kind.MOMENT: pa.timestamp("us", tz="UTC"),
+        Kind.RATE: pa.decimal128(24, 10),
+        Kind.PERCENT: pa.decimal128(12, 2),
+    }
+    schema = pa.schema([(column.name, kinds[column.kind]) for column in columns])
+    places = {column.name: index for index, column in enumerate(columns)}
+    source = iter(rows)
+    with parquet.ParquetWriter(str(path), schema, compression="zstd") as writer:
+        while chunk := list(islice(source, PARQUET_CHUNK)):
+            arrays = [
+                pa.array([_parquet_value(column, row, row[place], places) for row in chunk], type=kinds[column.kind])
+                for place, column in enumerate(columns)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _parquet_value(column: Column, row: Row, value: Any, places: dict[str, int]) -> Any:
+    if value is None:
+        return None
+    if column.kind is Kind.MONEY:
+        return Decimal(value).scaleb(-_digits(row[places[column.unit or ""]]))
+    if column.kind is Kind.RATE:
+        return Decimal(value).scaleb(-10)
+    return Decimal(value).scaleb(-2) if column.kind is Kind.PERCENT else value
