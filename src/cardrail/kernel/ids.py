@@ -55,6 +55,8 @@ PREFIXES: Final[dict[str, str]] = {
     "hld": "hold",
     "ord": "order",
     "evt": "event",
+    "clm": "claim",
+    "msg": "message to a recipient",
     "req": "request",
     "whe": "webhook endpoint",
     "whs": "webhook endpoint's secret",

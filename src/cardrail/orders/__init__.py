@@ -57,7 +57,6 @@ from cardrail.orders.read import (
     find_bound,
     find_orders,
     get_order,
-    is_key_bound,
     list_orders,
     order_history,
     reveal_order,
@@ -66,6 +65,7 @@ from cardrail.orders.read import (
 from cardrail.orders.refund import refund_order
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
+from cardrail.orders.reveal_part import reveal_part
 from cardrail.orders.review import resolve_as_failed, send_to_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.orders.save import Books
@@ -138,7 +138,6 @@ __all__ = [
     "get_order_between",
     "get_order_numbered",
     "invalidate_order",
-    "is_key_bound",
     "items_after",
     "journal_entries",
     "journal_since",
@@ -154,6 +153,7 @@ __all__ = [
     "release_restored",
     "resolve_as_failed",
     "reveal_order",
+    "reveal_part",
     "sandbox_offer",
     "sandbox_price",
     "send_to_review",

@@ -27,6 +27,8 @@ class OrderFilter:
     until: int | None = None
     unpaid: bool | None = None
     """Of the orders that are PLACED, only those that wait for their payment, or only the others."""
+    currency: str | None = None
+    """Of the wallet that pays."""
 
 
 def get_order(db: Database, buyer: Buyer, order_id: OrderId) -> Order:
@@ -35,21 +37,19 @@ def get_order(db: Database, buyer: Buyer, order_id: OrderId) -> Order:
         return _own(tx, buyer, order_id)
 
 
-def list_orders(db: Database, buyer: Buyer, filters: OrderFilter, *, before: str | None, limit: int) -> list[Order]:
-    """The partner's orders, newest first; one more than ``limit`` if there are more."""
+def list_orders(
+    db: Database,
+    buyer: Buyer,
+    filters: OrderFilter,
+    *,
+    states: Sequence[OrderState] = (),
+    before: str | None,
+    limit: int,
+) -> list[Order]:
+    """The partner's orders, newest first; one more than ``limit`` if there are more. ``states`` are any of these."""
+    conditions = _conditions(buyer, filters, states)
     with db.read() as tx:
-        return store.load_page(
-            tx,
-            buyer.partner_id,
-            buyer.mode,
-            before=before,
-            limit=limit + 1,
-            state=filters.state.value if filters.state else None,
-            reference_hash=binding(buyer, "reference", filters.reference) if filters.reference is not None else None,
-            customer_id=filters.customer_id,
-            since=filters.since,
-            until=filters.until,
-        )
+        return store.load_page(tx, buyer.partner_id, buyer.mode, conditions, before=before, limit=limit + 1)
 
 
 def slice_orders(
@@ -66,17 +66,23 @@ def slice_orders(
 
     ``states`` are any of these, ``sku`` is in one of the items. The native API's cursors (``list_orders``) cost less.
     """
+    conditions = _conditions(buyer, filters, states, sku)
     with db.read() as tx:
-        conditions = store.conditions_of(
-            states=[one.value for one in (states or ([filters.state] if filters.state else []))],
-            reference_hash=binding(buyer, "reference", filters.reference) if filters.reference is not None else None,
-            customer_id=filters.customer_id,
-            since=filters.since,
-            until=filters.until,
-            sku=sku,
-            unpaid=filters.unpaid,
-        )
         return store.load_slice(tx, buyer.partner_id, buyer.mode, conditions, offset=offset, limit=limit)
+
+
+def _conditions(buyer: Buyer, filters: OrderFilter, states: Sequence[OrderState], sku: str | None = None) -> list[Any]:
+    """What narrows a list."""
+    return store.conditions_of(
+        states=[one.value for one in (states or ([filters.state] if filters.state else []))],
+        reference_hash=binding(buyer, "reference", filters.reference) if filters.reference is not None else None,
+        customer_id=filters.customer_id,
+        since=filters.since,
+        until=filters.until,
+        sku=sku,
+        unpaid=filters.unpaid,
+        currency=filters.currency,
+    )
 
 
 def find_bound(db: Database, buyer: Buyer, key: str) -> OrderId | None:
@@ -99,12 +105,6 @@ def find_orders(
         if ids is not None:
             return store.load_orders(tx, ids)
         return store.load_all(tx, state=state.value if state else None, partner_id=partner_id, limit=limit)
-
-
-def is_key_bound(db: Database, buyer: Buyer, key: str) -> bool:
-    """Whether an order was placed under this idempotency key: then what was allowed at that time is not asked again."""
-    with db.read() as tx:
-        return bool(store.load_bindings(tx, "key_hash", [binding(buyer, "key", key)]))
 
 
 def order_history(db: Database, order_id: OrderId) -> list[Any]:
@@ -140,7 +140,7 @@ def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, orde
         if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
             return order
         attach_units(tx, order.items)
-        shown = _withhold(tx, order)
+        shown = withhold(tx, order)
         if order.revealed_at is None:
             order.revealed_at = to_micros(now)
             store.mark_revealed(tx, order.id, order.revealed_at)
@@ -157,7 +157,7 @@ def reveal_row(order: Order, buyer: Buyer, allocation: Allocation) -> list[Any]:
     return [order.id, buyer.actor, buyer.origin, allocation.lot_id, allocation.first_seq, allocation.count]
 
 
-def _withhold(tx: Tx, order: Order) -> list[Allocation]:
+def withhold(tx: Tx, order: Order) -> list[Allocation]:
     """Take out the codes that another order got, as the release of a restored database found; returns the ranges that are left."""
     ranges = [one for item in order.items for one in item.allocations]
     if not all_restores(tx):

@@ -157,31 +157,12 @@ def load_orders(
 
 
 def load_page(
-    tx: Tx,
-    partner_id: str,
-    mode: Mode,
-    *,
-    before: str | None,
-    limit: int,
-    state: str | None = None,
-    reference_hash: bytes | None = None,
-    customer_id: str | None = None,
-    since: int | None = None,
-    until: int | None = None,
+    tx: Tx, partner_id: str, mode: Mode, conditions: Sequence[sa.ColumnElement[bool]], *, before: str | None, limit: int
 ) -> list[Order]:
     """A partner's orders, newest first, ``limit`` at most, older than the id ``before``."""
-    query = _ORDER.where(orders.c.partner_id == partner_id, orders.c.mode == mode.value)
-    conditions = (
-        (before, orders.c.id.__lt__),
-        (state, orders.c.state.__eq__),
-        (reference_hash, orders.c.reference_hash.__eq__),
-        (customer_id, orders.c.customer_id.__eq__),
-        (since, orders.c.created_at.__ge__),
-        (until, orders.c.created_at.__lt__),
-    )
-    for given, condition in conditions:
-        if given is not None:
-            query = query.where(condition(given))
+    query = _ORDER.where(orders.c.partner_id == partner_id, orders.c.mode == mode.value, *conditions)
+    if before is not None:
+        query = query.where(orders.c.id < before)
     return _with_items(tx, tx.execute(query.order_by(orders.c.id.desc()).limit(limit)).all())
 
 
@@ -194,8 +175,9 @@ def conditions_of(
     until: int | None,
     sku: str | None,
     unpaid: bool | None = None,
+    currency: str | None = None,
 ) -> list[sa.ColumnElement[bool]]:
-    """What narrows a list of orders, for ``load_slice``."""
+    """What narrows a list of orders, for ``load_page`` and ``load_slice``."""
     found: list[sa.ColumnElement[bool]] = []
     if states:
         found.append(orders.c.state.in_(states))
@@ -212,6 +194,8 @@ def conditions_of(
     if unpaid is not None:
         waits = orders.c.pay_until.is_not(None) if unpaid else orders.c.pay_until.is_(None)
         found.append(sa.or_(orders.c.state != "PLACED", waits))
+    if currency is not None:
+        found.append(orders.c.currency == currency)
     return found
 
 

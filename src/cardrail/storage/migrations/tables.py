@@ -5,9 +5,9 @@ from importlib import import_module
 from cardrail.storage.audit_tables import audit, audit_anchors, audit_heads
 from cardrail.storage.events import events
 from cardrail.storage.restore_tables import restores
-from cardrail.storage.schema import metadata, sequences, versions
+from cardrail.storage.schema import metadata, position_marks, sequences, versions
 
-for _package in ("access", "catalog", "ledger", "vault", "sourcing", "orders", "settlement", "jobs", "webhooks"):
+for _package in ("access", "catalog", "ledger", "vault", "sourcing", "orders", "settlement", "jobs", "webhooks", "delivery"):
     import_module(f"cardrail.{_package}.tables")
 
-__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "restores", "sequences", "versions"]
+__all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "position_marks", "restores", "sequences", "versions"]

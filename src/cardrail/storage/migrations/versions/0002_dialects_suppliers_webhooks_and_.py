@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("delivered", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("max_cost_minor", sa.BigInteger(), nullable=False),
+        sa.Column("expected_cost_minor", sa.BigInteger(), nullable=False),
         sa.Column("cost_minor", sa.BigInteger(), nullable=True),
         sa.Column("cost_currency", sa.Text(), nullable=False),
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
@@ -71,6 +72,32 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "claims",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=False),
+        sa.Column("unit", sa.BigInteger(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("protection", sa.Text(), nullable=False),
+        sa.Column("pin_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("locked_until", sa.BigInteger(), nullable=True),
+        sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("claimed_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("protection = 'PRIVATE' OR pin_hash IS NOT NULL", name=op.f("ck_claims_pin")),
+        sa.CheckConstraint("protection IN ('PRIVATE', 'PROTECTED')", name=op.f("ck_claims_protection")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_claims")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("claims", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_claims_order_id_line_unit"), ["order_id", "line", "unit"], unique=True)
+
+    op.create_table(
         "exports",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("partner_id", sa.Text(), nullable=True),
@@ -100,6 +127,45 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_exports_partner", ["partner_id", "mode", "id"], unique=False)
 
+    op.create_table(
+        "messages",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("with_codes", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("provider_id", sa.Text(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("channel IN ('email', 'telegram')", name=op.f("ck_messages_channel")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_messages_order_id"), ["order_id"], unique=False)
+        batch_op.create_index(
+            "ix_messages_provider_id",
+            ["provider_id"],
+            unique=False,
+            sqlite_where=sa.text("provider_id IS NOT NULL"),
+            postgresql_where=sa.text("provider_id IS NOT NULL"),
+        )
+
+    op.create_table(
+        "position_marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "at", name=op.f("pk_position_marks")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "procurements",
         sa.Column("order_id", sa.Text(), nullable=False),
@@ -551,8 +617,8 @@ def upgrade() -> None:
             "ix_events_followed",
             ["partner_id", "mode", "position"],
             unique=False,
-            sqlite_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
-            postgresql_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+            sqlite_where=sa.text("position IS NOT NULL"),
+            postgresql_where=sa.text("position IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_events_unsequenced",
