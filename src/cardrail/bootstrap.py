@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions
+from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions, parse_networks
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.jobs import Jobs
@@ -20,6 +21,7 @@ from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_
 from cardrail.storage import EVENT_SERIES, AuditLog, Database, Journal, Lane, Sequencer
 from cardrail.storage.migrations import current_revision, newest_revision
 from cardrail.vault import CodeOpener, Keyring, check_keys, keys_are_registered, service_key
+from cardrail.webhooks import FORMATS, AddressRules, EndpointBook, Sender, SenderPace, parse_schedule
 
 _SERVICES: Final = ("audit", "cursor", "token", "credential")
 
@@ -52,11 +54,14 @@ class Cardrail:
     rates: RateLimiter
     tokens: AccessTokens
     sessions: Sessions
+    webhooks: EndpointBook
     journal: Journal
     jobs: Jobs
     """Prepared or started by whoever serves."""
     sequencer: Sequencer
     """Started by whoever works: rows that readers follow have no place before."""
+    sender: Sender
+    """Likewise: what endpoints asked for is sent by workers."""
 
     def start(self) -> None:
         """Begin to serve orders, after the journal has what a process that died could not write."""
@@ -70,6 +75,7 @@ class Cardrail:
             last_to_first.callback(self.journal.close)
             last_to_first.callback(self.sequencer.stop)  # after the last writer, so that little is left for the next start
             last_to_first.callback(self.lane.stop)
+            last_to_first.callback(self.sender.stop)
             last_to_first.callback(self.jobs.stop)
 
 
@@ -97,6 +103,11 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
     catalog = CatalogCache(db, clock)
     keys = KeyCache(db, clock)
     sealer = SecretSealer(credential_key)
+    opener = CodeOpener(keyring)
+    audit = AuditLog(audit_key, f"{node}/{chain}")
+    book = EndpointBook(
+        db, clock, audit, sealer, AddressRules(parse_networks(settings.webhook_networks.split())), frozenset(FORMATS)
+    )
     books = Books(
         node=node,
         audit=AuditLog(audit_key, f"{node}/lane"),
@@ -114,10 +125,10 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         db=db,
         clock=clock,
         keyring=keyring,
-        audit=AuditLog(audit_key, f"{node}/{chain}"),
+        audit=audit,
         catalog=catalog,
         keys=keys,
-        opener=CodeOpener(keyring),
+        opener=opener,
         shop=shop,
         lane=Lane(
             db,
@@ -133,9 +144,22 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         rates=RateLimiter(settings.rate_limit_storage),
         tokens=AccessTokens(token_key, clock, keys),
         sessions=Sessions(db, clock, token_key),
+        webhooks=book,
         journal=journal,
         jobs=Jobs(db),
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
+        sender=Sender(book, opener, _sender_pace(settings)),
+    )
+
+
+def _sender_pace(settings: Settings) -> SenderPace:
+    return SenderPace(
+        schedule=parse_schedule(settings.webhook_retry_seconds),
+        disable_after=timedelta(hours=settings.webhook_disable_hours),
+        timeout_seconds=settings.webhook_timeout_seconds,
+        concurrency=settings.webhook_concurrency,
+        connections_max=settings.webhook_connections_max,
+        rate_max=settings.webhook_rate_max,
     )
 
 

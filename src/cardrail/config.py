@@ -61,6 +61,23 @@ class Settings(BaseSettings):
     )
     unpaid_order_minutes: int = Field(default=30, ge=1, description="How long an unpaid order waits for its payment.")
     hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
+    webhook_networks: str = Field(
+        default="",
+        description="Blank-separated networks that webhook endpoints may live in beside the public internet; with one, also http://.",
+    )
+    webhook_retry_seconds: str = Field(
+        default="5 300 1800 7200 18000 36000 86400 172800",
+        pattern=r"^\s*[0-9.]*[1-9][0-9.]*(\s+[0-9.]*[1-9][0-9.]*)*\s*$",
+        description="Blank-separated waits after each failed attempt of a webhook.",
+    )
+    webhook_disable_hours: int = Field(
+        default=120, ge=1, description="An endpoint where everything failed for so long is disabled."
+    )
+    webhook_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="Time for one attempt, all in all.")
+    webhook_concurrency: int = Field(default=8, ge=1, le=64, description="Attempts at one endpoint at a time, of one worker.")
+    webhook_connections_max: int = Field(default=256, ge=1, le=2_048, description="Attempts at a time of one worker.")
+    webhook_rate_max: int = Field(default=0, ge=0, description="Attempts a second of one worker; 0: no bound.")
+    webhook_retain_days: int = Field(default=90, ge=1, description="How long deliveries and their attempts are kept.")
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json.")
 
     @property

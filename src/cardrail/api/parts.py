@@ -14,6 +14,7 @@ from cardrail.kernel import Clock, CursorSealer
 from cardrail.orders import OrderRequest, Outcome, Shop
 from cardrail.storage import AuditLog, Database, Lane
 from cardrail.vault import CodeOpener, Keyring
+from cardrail.webhooks import EndpointBook, Sender
 
 
 class ApiSettings(Protocol):
@@ -64,6 +65,10 @@ class Installation(Protocol):
     def credentials(self) -> CredentialBook: ...
     @property
     def sealer(self) -> SecretSealer: ...
+    @property
+    def webhooks(self) -> EndpointBook: ...
+    @property
+    def sender(self) -> Sender: ...
     @property
     def rates(self) -> RateLimiter: ...
     @property

@@ -60,6 +60,7 @@ def run(given: Settings, ready: Any = None, *, worker: bool = True) -> None:
         cardrail.start()
         if worker:
             cardrail.sequencer.start()
+            cardrail.sender.start()
             cardrail.jobs.start(chores(cardrail))
         else:
             cardrail.jobs.prepare()

@@ -50,6 +50,7 @@ from cardrail.storage.errors import (
 )
 from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
+from cardrail.storage.follow import Event, EventPage, load_events, mark_position, position_before, read_events
 from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
@@ -79,6 +80,8 @@ __all__ = [
     "CopyRefused",
     "Database",
     "DatabaseNotEmpty",
+    "Event",
+    "EventPage",
     "FairLock",
     "Fault",
     "Finding",
@@ -121,13 +124,17 @@ __all__ = [
     "is_unique_violation",
     "journal_files",
     "list_audit",
+    "load_events",
     "make_engine",
     "make_restorable",
+    "mark_position",
     "mark_restored",
     "metadata",
     "newest_entry",
     "open_restores",
+    "position_before",
     "prepare_restore",
+    "read_events",
     "read_journal",
     "read_version",
     "retrying",

@@ -40,9 +40,9 @@ events = sa.Table(
         "ix_events_followed",
         "partner_id",
         "mode",
-        "position",  # a partner's own events, however many others have
-        sqlite_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
-        postgresql_where=sa.text("position IS NOT NULL AND partner_id IS NOT NULL"),
+        "position",  # a partner's own events, or those that name none, however many others have
+        sqlite_where=sa.text("position IS NOT NULL"),
+        postgresql_where=sa.text("position IS NOT NULL"),
     ),
     **CLUSTERED,
 )

@@ -76,3 +76,13 @@ sequences = sa.Table(
     number("position"),
 )
 """The last position that was given in a table whose rows are followed; whoever gives the next ones locks its row (storage.sequence)."""
+
+position_marks = sa.Table(
+    "position_marks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+    number("position"),
+    **CLUSTERED,
+)
+"""Every few minutes, how far a table was sequenced: where somebody who asks for what came since a moment has to begin."""

@@ -441,6 +441,7 @@ def upgrade() -> None:
         sa.Column("labels", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("begins_after", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,65 @@
+"""Webhooks: events, sent to those who asked for them, signed, until they arrive."""
+
+from cardrail.webhooks.addresses import AddressRules
+from cardrail.webhooks.endpoints import EndpointBook, Who
+from cardrail.webhooks.errors import (
+    AddressForbidden,
+    DeliveryNotFound,
+    EndpointDisabled,
+    EndpointNotFound,
+    HttpsRequired,
+    InvalidEndpoint,
+    TooManyEndpoints,
+    UnknownEventType,
+    UnknownFormat,
+    WebhookError,
+)
+from cardrail.webhooks.formats import FORMATS
+from cardrail.webhooks.model import (
+    STANDARD,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointId,
+    EndpointState,
+    Schedule,
+    parse_schedule,
+)
+from cardrail.webhooks.payload import payload
+from cardrail.webhooks.sender import Counts, Sender, SenderPace
+from cardrail.webhooks.types import EVENT_TYPES, PARTNER_TYPES, Audience, EventType
+
+__all__ = [
+    "EVENT_TYPES",
+    "FORMATS",
+    "PARTNER_TYPES",
+    "STANDARD",
+    "AddressForbidden",
+    "AddressRules",
+    "Attempt",
+    "Audience",
+    "Counts",
+    "Delivery",
+    "DeliveryNotFound",
+    "DeliveryState",
+    "Endpoint",
+    "EndpointBook",
+    "EndpointDisabled",
+    "EndpointId",
+    "EndpointNotFound",
+    "EndpointState",
+    "EventType",
+    "HttpsRequired",
+    "InvalidEndpoint",
+    "Schedule",
+    "Sender",
+    "SenderPace",
+    "TooManyEndpoints",
+    "UnknownEventType",
+    "UnknownFormat",
+    "WebhookError",
+    "Who",
+    "parse_schedule",
+    "payload",
+]

@@ -1,0 +1,495 @@
+"""The sender: what endpoints asked for is made into deliveries, claimed, posted, and its outcome written down.
+
+One per worker. A pass over the rows is one transaction: outcomes are recorded, new events become deliveries, and what is due is claimed
+until a moment. A worker that dies leaves claims that run out, and then they are sent again: at least once. Between two passes messages are
+posted side by side on the sender's own event loop; how many go to one endpoint at a time is bounded, less where it fails, so that nobody
+waits for somebody else's dead server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from cardrail.kernel import CardrailError, PlainCode, Secret, new_id, to_micros
+from cardrail.orders import Buyer, Order, find_orders, open_codes, reveal_order
+from cardrail.storage import Database, Event, Tx, load_events, read_version, sequenced_through
+from cardrail.vault import CodeOpener
+from cardrail.webhooks import store
+from cardrail.webhooks.endpoints import VERSION, EndpointBook
+from cardrail.webhooks.formats import FORMATS, Facts, Format, Message
+from cardrail.webhooks.model import DeliveryState, Endpoint, EndpointSecret, Failure, Schedule
+from cardrail.webhooks.post import Posted, Poster
+from cardrail.webhooks.types import SHARED_TYPES, TEST_TYPE
+
+T = TypeVar("T")
+
+CURSOR: Final = "deliveries"
+EVENTS_MAX: Final = 1_000
+"""Events that one pass makes into deliveries."""
+CLAIMS_MAX: Final = 400
+"""Deliveries that one pass claims."""
+AHEAD: Final = 4
+"""Deliveries that are claimed for an endpoint that answers quickly, for each that is under way."""
+QUICK_MILLIS: Final = 500
+IDLE_SECONDS: Final = 0.1
+BUSY_SECONDS: Final = 0.03
+OUTAGE_SECONDS: Final = 1.0
+STOP_SECONDS: Final = 5.0
+AGENT: Final = "Cardrail-Webhooks/1"
+
+log = structlog.get_logger("cardrail.webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderPace:
+    """How much and how often."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    disable_after: timedelta = timedelta(hours=120)
+    timeout_seconds: float = 10.0
+    concurrency: int = 8
+    """At one endpoint at a time."""
+    connections_max: int = 256
+    """At all endpoints at a time."""
+    rate_max: int = 0
+    """Attempts a second; 0: no bound."""
+
+    @property
+    def claim_micros(self) -> int:
+        """How long a claim lasts: what waits its turn and then takes all its time is done by then."""
+        return int((3 * self.timeout_seconds + 5) * 1_000_000)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One claimed delivery."""
+
+    endpoint: Endpoint
+    event: Event
+    tries: int
+    claimed: int
+    """Until when; it also says whose claim it is."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of a job, to be written down."""
+
+    job: _Job
+    posted: Posted
+    at: int
+    has_codes: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process did, for the metrics."""
+
+    delivered: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """Enabled endpoints and their secrets, as of a version."""
+
+    version: int = -1
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    by_owner: dict[tuple[str, str], list[Endpoint]] = field(default_factory=dict)
+    by_mode: dict[str, list[Endpoint]] = field(default_factory=dict)
+    secrets: dict[str, list[EndpointSecret]] = field(default_factory=dict)
+    failing: dict[str, datetime] = field(default_factory=dict)
+
+
+class Sender:
+    """Started by whoever works. ``run_pass`` and ``send_due`` do by hand what its thread does all the time."""
+
+    def __init__(
+        self, book: EndpointBook, opener: CodeOpener, pace: SenderPace | None = None, formats: Mapping[str, Format] = FORMATS
+    ) -> None:
+        self.pace = pace or SenderPace()
+        self.counts = Counts()
+        self._book = book
+        self._db: Database = book.db
+        self._clock = book.clock
+        self._opener = opener
+        self._formats = formats
+        self._known = _Known()
+        self._outcomes: deque[_Outcome] = deque()
+        self._under_way: dict[str, int] = defaultdict(int)
+        self._quick: set[str] = set()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._wake: Callable[[], object] = lambda: None
+        self._allowance = 0.0
+        self._allowed_at = time.monotonic()
+
+    # --- its life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="cardrail-webhooks", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let what is under way end, for a few seconds, and write it down. The rest is sent again later. Harmless if not started."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
+            self._wake()
+            thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def send_due(self) -> int:
+        """One pass, everything posted that it claimed, and the outcomes written down; how many. Not while the thread runs."""
+
+        async def once() -> int:
+            poster = self._poster()
+            try:
+                jobs = self.run_pass()
+                await asyncio.gather(*[self._send(poster, job) for job in jobs])
+                self.run_pass(claiming=False)
+                return len(jobs)
+            finally:
+                await poster.close()
+
+        return asyncio.run(once())
+
+    async def _serve(self) -> None:
+        loop, wake = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(wake.set)
+        poster = self._poster()
+        running: set[asyncio.Task[None]] = set()
+        failing = False
+        with ThreadPoolExecutor(1, thread_name_prefix="cardrail-webhook-rows") as rows:
+            while not self._stopping.is_set():
+                version = self._known.version
+                try:
+                    jobs = await loop.run_in_executor(rows, self.run_pass)
+                except Exception as error:  # a database that is away comes back
+                    if not failing:
+                        log.warning("webhooks wait for the database", reason=_reason(error))
+                    failing = True
+                    await self._rest(wake, OUTAGE_SECONDS)
+                    continue
+                if failing:
+                    log.info("webhooks are sent again")
+                    failing = False
+                if version != self._known.version:
+                    await poster.forget_others(self._known.endpoints)
+                for job in jobs:
+                    task = asyncio.create_task(self._send(poster, job))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                await self._rest(wake, BUSY_SECONDS if running or self._outcomes else IDLE_SECONDS)
+            if running:
+                await asyncio.wait(running, timeout=STOP_SECONDS)
+            for task in list(running):
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await poster.close()
+            try:
+                await loop.run_in_executor(rows, lambda: self.run_pass(claiming=False))
+            except Exception as error:
+                log.warning("the last webhooks are sent again later", reason=_reason(error))
+
+    async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _poster(self) -> Poster:
+        pace = self.pace
+        return Poster(
+            self._book.rules,
+            timeout_seconds=pace.timeout_seconds,
+            connections=pace.concurrency,
+            connections_max=pace.connections_max,
+        )
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def run_pass(self, *, claiming: bool = True) -> list[_Job]:
+        """Write down outcomes, make deliveries of new events, claim what is due: one transaction, and none if there is nothing to do."""
+        outcomes = list(self._outcomes)
+        now = to_micros(self._clock.now())
+        with self._db.read() as tx:
+            self._refresh(tx)
+            is_behind = bool(self._known.endpoints) and sequenced_through(tx, "events") > self._position(tx)
+            due = store.due_endpoints(tx) if claiming and self._known.endpoints else {}
+        wanted = self._wanted({one for one, at in due.items() if at <= now}) if not is_behind else {}
+        if not outcomes and not is_behind and not wanted:
+            return []
+        failing = dict(self._known.failing)
+        try:
+            with self._db.transaction() as tx:
+                self._record(tx, outcomes)
+                if is_behind:
+                    made_for = self._make_deliveries(tx, now)
+                    wanted = self._wanted({one for one, at in due.items() if at <= now} | made_for) if claiming else {}
+                jobs = self._claim(tx, wanted, now)
+        except BaseException:
+            self._known.failing = failing  # what the transaction did not write is not known either
+            raise
+        for _ in outcomes:
+            self._outcomes.popleft()
+        for job in jobs:
+            self._under_way[job.endpoint.id] += 1
+        return jobs
+
+    def _refresh(self, tx: Tx) -> None:
+        """Know what changed since the last look."""
+        version = read_version(tx, VERSION)
+        if version == self._known.version:
+            return
+        known = _Known(version)
+        for endpoint in store.load_enabled(tx):
+            known.endpoints[endpoint.id] = endpoint
+            known.by_owner.setdefault((endpoint.partner_id, endpoint.mode.value), []).append(endpoint)
+            known.by_mode.setdefault(endpoint.mode.value, []).append(endpoint)
+            if endpoint.failing_since is not None:
+                known.failing[endpoint.id] = endpoint.failing_since
+        for row in store.load_secrets(tx):
+            if row.endpoint_id in known.endpoints:
+                known.secrets.setdefault(row.endpoint_id, []).append(self._book.open_secret(row))
+        self._known = known
+
+    def _position(self, tx: Tx) -> int:
+        """How far events were made into deliveries; nothing is due of what came before the oldest endpoint."""
+        begun = min(one.begins_after for one in self._known.endpoints.values())
+        return max(store.read_cursor(tx, CURSOR) or 0, begun)
+
+    def _make_deliveries(self, tx: Tx, now: int) -> set[str]:
+        """A row for each endpoint that wants a new event; the endpoints that got one."""
+        at = store.lock_cursor(tx, CURSOR, self._position(tx))
+        if at is None:
+            return set()
+        found = store.new_events(tx, max(at, self._position(tx)), EVENTS_MAX)
+        rows = [
+            (endpoint.id, event.id, event.type, DeliveryState.PENDING.value, 0, now, now)
+            for event in found
+            for endpoint in self._listeners(event)
+            if event.position > endpoint.begins_after and self._goes_to(event, endpoint)
+        ]
+        store.insert_missing(tx, rows)
+        if found:
+            store.move_cursor(tx, CURSOR, found[-1].position)
+        return {row[0] for row in rows}
+
+    def _listeners(self, event: Any) -> Sequence[Endpoint]:
+        if event.partner_id is not None:
+            return self._known.by_owner.get((event.partner_id, event.mode), ())
+        return self._known.by_mode.get(event.mode, ()) if event.type in SHARED_TYPES else ()
+
+    def _goes_to(self, event: Any, endpoint: Endpoint) -> bool:
+        if event.type == TEST_TYPE or not endpoint.wants(event.type):
+            return False  # a test's delivery was made with its event
+        known = self._formats[endpoint.format].types
+        return known is None or event.type in known
+
+    def _wanted(self, due: set[str]) -> dict[str, int]:
+        """Endpoint → how many of its deliveries this worker takes now."""
+        free = min(CLAIMS_MAX, self.pace.connections_max * AHEAD - sum(self._under_way.values()), self._allowed())
+        wanted: dict[str, int] = {}
+        candidates = [one for one in due if one in self._known.endpoints]
+        random.shuffle(candidates)  # so that the same ones do not come first each time
+        for endpoint_id in candidates:
+            room = min(self._room(endpoint_id) - self._under_way[endpoint_id], free)
+            if room > 0:
+                wanted[endpoint_id] = room
+                free -= room
+        return wanted
+
+    def _room(self, endpoint_id: str) -> int:
+        """How many of an endpoint's may be claimed at a time: one while it fails, more than can be under way while it is quick."""
+        if endpoint_id in self._known.failing:
+            return 1
+        return self.pace.concurrency * (AHEAD if endpoint_id in self._quick else 1)
+
+    def _allowed(self) -> int:
+        """What the bound on the rate leaves."""
+        if not self.pace.rate_max:
+            return CLAIMS_MAX
+        now = time.monotonic()
+        self._allowance = min(self._allowance + (now - self._allowed_at) * self.pace.rate_max, max(1.0, self.pace.rate_max / 5))
+        self._allowed_at = now
+        return int(self._allowance)
+
+    def _claim(self, tx: Tx, wanted: Mapping[str, int], now: int) -> list[_Job]:
+        until = now + self.pace.claim_micros
+        claimed = [
+            (endpoint_id, event_id, tries)
+            for endpoint_id, most in wanted.items()
+            for event_id, tries in store.claim(tx, endpoint_id, now=now, until=until, most=most)
+        ]
+        about = load_events(tx, {event_id for _, event_id, _ in claimed}) if claimed else {}
+        jobs = [_Job(self._known.endpoints[one], about[event_id], tries, until) for one, event_id, tries in claimed]
+        if self.pace.rate_max:
+            self._allowance -= len(jobs)
+        return jobs
+
+    # --- outcomes -----------------------------------------------------------------------------------------------------
+
+    def _record(self, tx: Tx, outcomes: Sequence[_Outcome]) -> None:
+        """An attempt's row for each, and the delivery's next state."""
+        delivered, retried, given_up = [], [], []
+        for one in outcomes:
+            job, posted = one.job, one.posted
+            place = {"endpoint": job.endpoint.id, "event": job.event.id}
+            if _succeeded(posted):
+                delivered.append(place | {"at": one.at})
+                self._note_success(tx, job.endpoint)
+                continue
+            wait = self._wait(job, posted)
+            failed = place | {"claimed": job.claimed, "count": job.tries + 1}
+            if wait is None:
+                given_up.append(failed | {"at": one.at})
+            else:
+                retried.append(failed | {"due": one.at + int(wait * 1_000_000)})
+            self._note_failure(tx, job.endpoint, posted, one.at)
+        store.insert_attempts(tx, [_attempt_row(one) for one in outcomes])
+        store.record_delivered(tx, delivered)
+        store.record_retries(tx, retried)
+        store.record_failed(tx, given_up)
+
+    def _wait(self, job: _Job, posted: Posted) -> float | None:
+        """Seconds to the next attempt; None: there is none."""
+        if posted.status == 410:
+            return None
+        schedule = self._formats[job.endpoint.format].schedule or self.pace.schedule
+        wait = schedule.wait(job.tries + 1, random.random())  # noqa: S311  # jitter, not a secret
+        if wait is not None and posted.retry_after is not None and posted.status in (429, 503):
+            wait = max(wait, min(posted.retry_after, 3_600.0))
+        return wait
+
+    def _note_success(self, tx: Tx, endpoint: Endpoint) -> None:
+        if self._known.failing.pop(endpoint.id, None) is not None:
+            store.mark_healthy(tx, endpoint.id)
+
+    def _note_failure(self, tx: Tx, endpoint: Endpoint, posted: Posted, at: int) -> None:
+        """Remember since when it fails, and disable what is gone or has failed for days."""
+        now = self._clock.now()
+        since = self._known.failing.get(endpoint.id)
+        if since is None:
+            self._known.failing[endpoint.id] = since = now
+            store.mark_failing(tx, endpoint.id, at)
+        because = None
+        if posted.status == 410:
+            because = "the receiver answered 410 Gone"
+        elif now - since >= self.pace.disable_after:
+            because = f"every attempt failed since {since:%Y-%m-%dT%H:%M:%SZ}"
+        if because is not None and self._book.disable(tx, endpoint, because):
+            log.warning("webhook endpoint disabled", endpoint=endpoint.id, partner=endpoint.partner_id, reason=because)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    async def _send(self, poster: Poster, job: _Job) -> None:
+        """Build, post, and leave the outcome for the next pass."""
+        endpoint_id, has_codes = job.endpoint.id, False
+        try:
+            async with poster.turn(endpoint_id):
+                if to_micros(self._clock.now()) > job.claimed - int((self.pace.timeout_seconds + 1) * 1_000_000):
+                    return  # it waited so long that its claim may end under way: it is claimed again
+                if self._reads_for(job):
+                    message, has_codes = await asyncio.to_thread(self._message, job)
+                else:
+                    message, has_codes = self._message(job)
+                if message is None:
+                    posted = Posted(None, Failure.UNBUILT, b"", 0)
+                else:
+                    posted = await poster.post(endpoint_id, job.endpoint.url, message.headers, message.body)
+            self._outcomes.append(_Outcome(job, posted, to_micros(self._clock.now()), has_codes))
+            self._count(endpoint_id, posted)
+        finally:
+            self._under_way[endpoint_id] -= 1
+
+    def _reads_for(self, job: _Job) -> bool:
+        """Whether its message needs more than the event: that waits for the database, which the event loop must not."""
+        spoken, event_type = self._formats[job.endpoint.format], job.event.type
+        return spoken.needs_order(event_type) or (job.endpoint.with_codes and spoken.has_codes(event_type))
+
+    def _count(self, endpoint_id: str, posted: Posted) -> None:
+        self.counts.seconds += posted.milliseconds / 1_000
+        if _succeeded(posted):
+            self.counts.delivered += 1
+        else:
+            self.counts.failed += 1
+        if _succeeded(posted) and posted.milliseconds < QUICK_MILLIS:
+            self._quick.add(endpoint_id)
+        else:
+            self._quick.discard(endpoint_id)
+
+    def _message(self, job: _Job) -> tuple[Message | None, bool]:
+        """The signed message, and whether codes are in it. A fault of ours is logged without what it was about."""
+        try:
+            return self._built(job)
+        except Exception as error:
+            log.warning("a webhook could not be built", endpoint=job.endpoint.id, event_id=job.event.id, reason=_reason(error))
+            return None, False
+
+    def _built(self, job: _Job) -> tuple[Message, bool]:
+        endpoint = job.endpoint
+        spoken = self._formats[endpoint.format]
+        event = job.event
+        order, codes = None, None
+        if endpoint.with_codes and spoken.has_codes(event.type):
+            order, codes = self._reveal(endpoint, event)
+        elif spoken.needs_order(event.type):
+            (order,) = find_orders(self._db, ids=[event.subject_id])  # type: ignore[list-item]  # its subject is an order
+        message = spoken.message(Facts(endpoint, event, self._secrets(endpoint), self._clock.now(), order, codes))
+        headers = {"Content-Type": "application/json", "User-Agent": AGENT, **message.headers}
+        return Message(headers, message.body), codes is not None
+
+    def _reveal(self, endpoint: Endpoint, event: Event) -> tuple[Order, list[list[tuple[PlainCode, int]]]]:
+        """The order with its codes, opened for this one message; who got them is in the audit log."""
+        buyer = Buyer(endpoint.partner_id, endpoint.mode, "", f"webhook:{endpoint.id}")
+        order = reveal_order(self._db, self._clock, self._book.audit, buyer, event.subject_id)  # type: ignore[arg-type]
+        return order, [open_codes(self._opener, item) for item in order.items]
+
+    def _secrets(self, endpoint: Endpoint) -> list[Secret]:
+        now = self._clock.now()
+        return [one.secret for one in self._known.secrets.get(endpoint.id, []) if one.ends_at is None or one.ends_at > now]
+
+
+def _succeeded(posted: Posted) -> bool:
+    return posted.status is not None and 200 <= posted.status < 300
+
+
+def _attempt_row(one: _Outcome) -> tuple[Any, ...]:
+    answer = (
+        one.posted.answer.decode("utf-8", "replace").replace("\x00", "\ufffd")
+        if one.posted.answer and not one.has_codes
+        else None
+    )
+    error = one.posted.error.value if one.posted.error is not None else None
+    return (
+        new_id("wha"),
+        one.job.endpoint.id,
+        one.job.event.id,
+        one.at,
+        one.posted.status,
+        one.posted.milliseconds,
+        error,
+        answer,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    return error.code if isinstance(error, CardrailError) else type(error).__name__
