@@ -77,7 +77,7 @@ from cardrail.access.partners import (
     resume_partner,
     suspend_partner,
 )
-from cardrail.access.rates import Rate, RateLimiter
+from cardrail.access.rates import Rate, RateLimiter, neighbourhood
 from cardrail.access.sealed import SecretSealer
 from cardrail.access.sessions import ACCESS, REFRESH, Lifetimes, SessionProof, Sessions, SessionTokens
 from cardrail.access.signed import AccessTokens
@@ -156,6 +156,7 @@ __all__ = [
     "list_partners",
     "load_limits",
     "load_usage",
+    "neighbourhood",
     "new_token",
     "parse_address",
     "parse_network",

@@ -102,16 +102,16 @@ class RateLimiter:
     def count_failure(self, address: str | None) -> None:
         """Note a failed authentication from an address."""
         try:
-            self._limiter.hit(self._failures, "failures", _neighbourhood(address))
+            self._limiter.hit(self._failures, "failures", neighbourhood(address))
         except StorageError as error:
             log.warning("failed authentications cannot be counted", error=type(error).__name__)
 
     def blocked_seconds(self, address: str | None) -> int:
         """How long this address must wait before it may authenticate again; 0 where it need not."""
         try:
-            if self._limiter.test(self._failures, "failures", _neighbourhood(address)):
+            if self._limiter.test(self._failures, "failures", neighbourhood(address)):
                 return 0
-            return _seconds_until(self._limiter.get_window_stats(self._failures, "failures", _neighbourhood(address)).reset_time)
+            return _seconds_until(self._limiter.get_window_stats(self._failures, "failures", neighbourhood(address)).reset_time)
         except StorageError as error:
             log.warning("failed authentications cannot be counted", error=type(error).__name__)
             return 0
@@ -121,7 +121,7 @@ def _seconds_until(moment: float) -> int:
     return max(1, math.ceil(moment - time.time()))
 
 
-def _neighbourhood(address: str | None) -> str:
+def neighbourhood(address: str | None) -> str:
     """What one caller has: an IPv4 address, or a whole /64 of IPv6."""
     parsed = parse_address(address) if address else None
     if isinstance(parsed, IPv6Address):

@@ -2,6 +2,7 @@
 
 from cardrail.ledger.adjust import By, credit, debit, open_wallet, reverse, set_credit_limit
 from cardrail.ledger.book import book
+from cardrail.ledger.changes import BalanceChange, slice_changes
 from cardrail.ledger.errors import (
     AccountFull,
     AlreadyReversed,
@@ -75,6 +76,7 @@ __all__ = [
     "AlreadyReversed",
     "AmountNotPositive",
     "Balance",
+    "BalanceChange",
     "By",
     "CreditInUse",
     "Hold",
@@ -126,6 +128,7 @@ __all__ = [
     "refund_parts",
     "reverse",
     "set_credit_limit",
+    "slice_changes",
     "stock_sums",
     "supplier_account",
     "transfers_after",

@@ -327,6 +327,12 @@ def load_page(
     return [_transfer(row) for row in tx.execute(query.order_by(c.id.desc()).limit(limit))]
 
 
+def load_transfers(tx: Tx, condition: sa.ColumnElement[bool], *, offset: int, limit: int) -> list[Transfer]:
+    """Those that the condition holds for, newest first, from the ``offset``-th on."""
+    query = _TRANSFER.where(condition).order_by(transfers.c.id.desc()).offset(offset).limit(limit)
+    return [_transfer(row) for row in tx.execute(query)]
+
+
 def load_order_transfers(tx: Tx, order_id: str) -> list[Transfer]:
     """What an order moved, oldest first."""
     query = _TRANSFER.where(transfers.c.order_id == order_id).order_by(transfers.c.id)
