@@ -41,6 +41,7 @@ _BY_STATUS: Final[dict[int, tuple[int, str]]] = {
     405: (405, "invalid_request"),
     408: (408, "invalid_request"),
     409: (409, "invalid_request"),
+    410: _NOT_FOUND,
     413: (413, "invalid_request"),
     415: (415, "invalid_request"),
     422: _INVALID,
@@ -52,7 +53,7 @@ _BY_STATUS: Final[dict[int, tuple[int, str]]] = {
 """What a code is that needs no word of its own."""
 
 _COMMON: Final[dict[str, tuple[int, str]]] = {
-    **{code: _BY_STATUS[status] for code, status in STATUS.items()},
+    **{code: _BY_STATUS.get(status, (status, "invalid_request")) for code, status in STATUS.items()},
     # A range has a sku per face value here, so a range without one, or with one that it does not allow, is a sku that nobody knows.
     "face_value_required": _NOT_FOUND,
     "invalid_face_value": _NOT_FOUND,

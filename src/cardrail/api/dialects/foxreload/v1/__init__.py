@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from cardrail.api.compat import Surface
+from cardrail.api.compat import Route, Surface
 from cardrail.api.desk import Desk
 from cardrail.api.dialects.foxreload.bearer import BearerSurface
 from cardrail.api.dialects.foxreload.errors import V1
+from cardrail.api.dialects.foxreload.v1.catalog import V1Catalog
+from cardrail.api.dialects.foxreload.v1.money import balance
+from cardrail.api.dialects.foxreload.v1.orders import V1Orders
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
 
-__all__ = ["v1_surface"]
+__all__ = ["v1_routes", "v1_surface"]
+
+
+def v1_routes(profile: V1Profile) -> tuple[Route, ...]:
+    """All that it answers."""
+    goods, orders = V1Catalog(profile), V1Orders(profile)
+    return (
+        Route("GET", "/catalog", goods.catalog, scope="catalog:read"),
+        Route("GET", "/catalog/inventory", goods.inventory, scope="catalog:read"),
+        Route("GET", "/catalog/{sku_id}", goods.sku, scope="catalog:read"),
+        Route("POST", "/orders", orders.create, scope="orders:write", is_order=True),
+        Route("GET", "/orders", orders.list_own, scope="orders:read"),
+        Route("GET", "/orders/{order_id}", orders.show, scope="orders:read"),
+        Route("GET", "/balance", balance, scope="balances:read"),
+    )
 
 
 def v1_surface(desk: Desk, profile: V1Profile) -> Surface:
     """The surface, ready to answer."""
-    return BearerSurface(desk, "foxreload/v1", (), V1, profile.requests_per_minute)
+    return BearerSurface(desk, "foxreload/v1", v1_routes(profile), V1, profile.requests_per_minute)
