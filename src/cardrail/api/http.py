@@ -134,15 +134,12 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def decode_query(wire_type: type[T], query_string: bytes) -> T:
     """The query as its wire type; numbers are read from their digits. Raises InvalidQuery."""
-    if not query_string:
-        return msgspec.convert({}, wire_type)
     try:
-        pairs = parse_qsl(
-            query_string.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=_QUERY_FIELDS_MAX,
+        text = query_string.decode("ascii")
+        pairs = (
+            parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX)
+            if text
+            else []
         )
     except ValueError:
         raise InvalidQuery(detail="It is not percent-encoded UTF-8 of the form name=value.") from None
@@ -213,7 +210,9 @@ def parse_moment(text: str, parameter: str) -> int:
 
 async def send_response(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """A whole answer."""
-    start: Any = {"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
+    if status != 204:  # RFC 9110, 8.6: that one has no length
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+    start: Any = {"type": "http.response.start", "status": status, "headers": headers}
     end: Message = {"type": "http.response.body", "body": body, "more_body": False}
     await send(start)
     await send(end)

@@ -1,0 +1,148 @@
+"""POST /orders and GET /orders/{id} (specs/finperks.md, sections 2.1 and 2.2): one order is one card.
+
+A refusal makes no order and does not use up its key; the same key with the same request answers with the first one's order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+from cardrail.access import ClientPartnerNotFound, ClientPartnerState, Principal, get_client_partner
+from cardrail.api.compat import Answer, Call, json_answer
+from cardrail.api.dialects.finperks.products import item_of, wrong
+from cardrail.api.dialects.finperks.render import order_out
+from cardrail.api.dialects.finperks.states import COMPLETED, state_of
+from cardrail.api.dialects.finperks.surface import finperks
+from cardrail.api.dialects.finperks.wire import OrderIn
+from cardrail.api.errors import InvalidBody, InvalidHeader
+from cardrail.api.render import Codes
+from cardrail.kernel import OrderId, OutcomeUnknown, is_id, new_order_id
+from cardrail.orders import (
+    FINAL,
+    Order,
+    OrderNotFound,
+    PlaceOrder,
+    find_bound,
+    get_order,
+    place_order_command,
+    reveal_order,
+)
+
+POLL_SECONDS: Final = 0.1
+"""How often a synchronous order that waits for a supplier is looked at."""
+
+
+async def create_order(call: Call) -> Answer:
+    """Buy one card: 201 with it, or 202 before it is there."""
+    try:
+        wanted = await call.body(OrderIn)
+    except InvalidBody:
+        _key_of(call)  # what the key header is, is told before what the parameters are
+        raise
+    key = _key_of(call)
+    item = item_of(call, wanted)
+    details = await _details_of(call, wanted, key)
+    is_sync = wanted.processing_mode == "sync"
+    order_id = new_order_id()
+
+    def command(_: Principal) -> PlaceOrder:
+        buyer = call.buyer()
+        # An asynchronous order is answered without its code, so nobody has seen it.
+        buyer = buyer if is_sync else replace(buyer, may_reveal=False)
+        return place_order_command(order_id, buyer, (item,), key=key, customer_id=wanted.customer.id, details=details)
+
+    order, codes, _ = await call.place(command, reveal_repeated=is_sync)
+    if not is_sync:
+        return json_answer(order_out(call, order, as_processing=not finperks(call).profile.async_shows_state), 202)
+    if order.state not in FINAL:
+        order, codes = await _finished(call, order.id)
+    return json_answer(order_out(call, order, codes), 201)
+
+
+async def show_order(call: Call) -> Answer:
+    """An order, with its code if it is completed and the credential may see codes."""
+    order, codes = await look_at(call, order_id_in(call))
+    return json_answer(order_out(call, order, codes))
+
+
+def order_id_in(call: Call) -> OrderId:
+    """The id of the path. Raises OrderNotFound for what has not the form of one."""
+    text = call.params["id"]
+    if not is_id("ord", text):
+        raise OrderNotFound
+    return OrderId(text)
+
+
+async def look_at(call: Call, order_id: OrderId) -> tuple[Order, list[Codes | None]]:
+    """The order, and its codes where they may be shown. Raises OrderNotFound."""
+    parts, buyer = call.desk.parts, call.buyer()
+    order = await call.desk.read(lambda: get_order(parts.db, buyer, order_id))
+    if not buyer.may_reveal or state_of(order, finperks(call).profile) != COMPLETED:
+        return order, []
+    order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order_id))
+    return order, await call.opened(order)
+
+
+async def _finished(call: Call, order_id: OrderId) -> tuple[Order, list[Codes | None]]:
+    """The order once it is final. Raises OutcomeUnknown after the deadline; the order goes on, and answers to its key (7.13)."""
+    parts, buyer = call.desk.parts, call.buyer()
+    until = time.monotonic() + finperks(call).profile.sync_seconds
+    while True:
+        order = await call.desk.read(lambda: get_order(parts.db, buyer, order_id))
+        if order.state in FINAL:
+            return await look_at(call, order_id)
+        if time.monotonic() >= until:
+            raise OutcomeUnknown
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _key_of(call: Call) -> str:
+    """The idempotency key. Raises InvalidHeader."""
+    key = call.header("idempotency-key") or ""
+    if not 0 < len(key) <= finperks(call).profile.idempotency_key_max or not key.isascii() or not key.isprintable():
+        raise InvalidHeader(parameter="Idempotency-Key")
+    return key
+
+
+async def _details_of(call: Call, wanted: OrderIn, key: str) -> dict[str, Any]:
+    """What the order keeps of its request. Raises InvalidBody where its client partner may not be ordered for."""
+    delivery: dict[str, str] = {"type": wanted.delivery_method.type}
+    if wanted.delivery_method.email is not None:
+        delivery["email"] = wanted.delivery_method.email
+    details: dict[str, Any] = {
+        "country": wanted.country,
+        "product_code": wanted.product_code,
+        "processing_mode": wanted.processing_mode,
+        "delivery_method": delivery,
+    }
+    named = wanted.client_partner
+    if named is not None:
+        details["client_partner"] = named if isinstance(named, str) else named.id
+    elif finperks(call).profile.client_partner_required and not await _is_repeated(call, key):
+        raise wrong("client_partner", "It is required.")
+    if named is not None and not await _is_approved(call, details["client_partner"]) and not await _is_repeated(call, key):
+        raise wrong("client_partner", "It is not an approved client partner.")
+    return details
+
+
+async def _is_approved(call: Call, client_id: str) -> bool:
+    db, principal = call.desk.parts.db, call.principal
+
+    def look() -> bool:
+        with db.read() as tx:
+            found = get_client_partner(tx, principal.partner_id, principal.mode, client_id)
+        return found.state is ClientPartnerState.APPROVED
+
+    try:
+        return await call.desk.read(look)
+    except ClientPartnerNotFound:
+        return False
+
+
+async def _is_repeated(call: Call, key: str) -> bool:
+    """Whether an order was placed under this key: what was allowed then is not asked again."""
+    db, buyer = call.desk.parts.db, call.buyer()
+    return await call.desk.read(lambda: find_bound(db, buyer, key)) is not None

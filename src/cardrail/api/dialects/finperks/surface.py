@@ -1,0 +1,145 @@
+"""The surface: what is checked before a handler is asked, in the sheet's order (section 7.7), and the envelope for whatever goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Never
+
+import structlog
+
+from cardrail.access import InvalidKey, PartnerSuspended, Principal
+from cardrail.api.compat import Answer, Call, Route, Surface
+from cardrail.api.desk import Desk
+from cardrail.api.dialects.finperks import signing
+from cardrail.api.dialects.finperks.errors import error_answer
+from cardrail.api.dialects.finperks.profile import FinperksProfile
+from cardrail.api.errors import InvalidHeader, MethodNotAllowed, RouteNotFound
+from cardrail.kernel import CardrailError, Mode, Secret, to_micros
+
+DIALECT_NAME: Final = "finperks"
+_SANDBOX_PREFIX: Final = "fp_test_"
+_FORMS_KEPT_MAX: Final = 10_000
+
+log = structlog.get_logger("cardrail.api")
+
+
+class FinperksSurface(Surface):
+    """One version of the vendor's API."""
+
+    name = DIALECT_NAME
+
+    def __init__(self, desk: Desk, profile: FinperksProfile, routes: Sequence[Route]) -> None:
+        self.profile = profile
+        self._routes = routes
+        self._live_hosts = frozenset([host.lower() for host in profile.live_hosts])
+        self._sandbox_hosts = frozenset([host.lower() for host in profile.sandbox_hosts])
+        self._forms: dict[str, str] = {}
+        super().__init__(desk)
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        return self._routes
+
+    def rate_of(self, principal: Principal) -> int | None:
+        return self.profile.requests_per_minute or None
+
+    def refuse(self, call: Call, error: CardrailError) -> Answer:
+        return error_answer(error, self.profile, call.request_id)
+
+    def _find(self, call: Call) -> Route:
+        """A path that does not exist is told to those only who signed: the others learn nothing of what there is."""
+        try:
+            return super()._find(call)
+        except (RouteNotFound, MethodNotAllowed) as refusal:
+            return Route(call.method, "/{unknown}", _refuse_with(refusal))
+
+    # --- who signed -------------------------------------------------------------------------------------------------------
+
+    async def authenticate(self, call: Call) -> Principal:
+        """Host, size, date, then the signature; raises InvalidHeader, BodyTooLarge, InvalidKey and what the gate raises."""
+        host = self._host(call)
+        body = await call.body_bytes()
+        date = call.header("date") or ""
+        self._check_date(date)
+        key_id, given = signing.parse_authorization(call.header("authorization"))
+        credential = await self.desk.gate.credential(DIALECT_NAME, key_id, call.origin)
+        if credential.secret is None or not self._is_signed(call, credential.key_id, credential.secret, host, date, body, given):
+            raise InvalidKey(reason="mismatch")
+        try:
+            principal = await self.by_key(call, credential.key_id, DIALECT_NAME)
+        except PartnerSuspended as refusal:
+            if key_id.startswith(_SANDBOX_PREFIX):
+                raise PartnerSuspended(is_sandbox=True) from refusal
+            raise
+        self._check_mode(principal, host)
+        return principal
+
+    def _host(self, call: Call) -> str:
+        """The host as the client wrote it. Raises InvalidHeader where it is none of ours."""
+        given = self.profile.public_host or call.header("host") or ""
+        name = signing.split_host(given)[0].lower()
+        if (self._live_hosts or self._sandbox_hosts) and name not in self._live_hosts | self._sandbox_hosts:
+            raise InvalidHeader(parameter="Host")
+        return given
+
+    def _check_date(self, date: str) -> None:
+        now = to_micros(self.desk.parts.clock.now())
+        if abs(now - signing.parse_date(date)) > self.profile.clock_skew_seconds * 1_000_000:
+            raise InvalidHeader(parameter="Date")
+
+    def _check_mode(self, principal: Principal, host: str) -> None:
+        """Live and sandbox have hosts of their own, where the operator named them (section 5)."""
+        name = signing.split_host(host)[0].lower()
+        is_test = principal.mode is Mode.TEST
+        if name in (self._sandbox_hosts if is_test else self._live_hosts):
+            return
+        if is_test and name in self._live_hosts:
+            raise PartnerSuspended(reason="a sandbox credential at a live host")
+        if not is_test and name in self._sandbox_hosts:
+            raise InvalidKey(reason="live")
+
+    def _is_signed(self, call: Call, key_id: str, secret: Secret, host: str, date: str, body: bytes, given: str) -> bool:
+        """Whether one of the forms that a client may have signed gives this signature; the last one that fitted is tried first."""
+        digest = signing.body_digest(body)
+        idempotency_key = call.header("idempotency-key") or ""
+        forms = [(form, path) for path in self._paths(call) for form in signing.host_forms(host)]
+        usual = self._forms.get(key_id)
+        if usual is not None:
+            forms.sort(key=lambda one: one[0] != usual)
+        for form, path in forms:
+            request = signing.Request(form, call.method, path, call.query_string, date, idempotency_key, digest)
+            message = signing.string_to_sign(request, self.profile.signed_lines, self.profile.signed_separator)
+            if signing.is_signature(secret, message, given):
+                self._note_form(key_id, usual, form)
+                return True
+        return False
+
+    def _paths(self, call: Call) -> list[str]:
+        """The path as it came, and as a client saw it in front of a proxy that changes paths."""
+        root = self.profile.public_root
+        if not root:
+            return [call.raw_path]
+        own_root = len(call.scope["path"]) - len(call.path)
+        return [root + call.raw_path[own_root:], call.raw_path]
+
+    def _note_form(self, key_id: str, usual: str | None, form: str) -> None:
+        if usual == form:
+            return
+        if len(self._forms) >= _FORMS_KEPT_MAX:
+            self._forms.clear()
+        self._forms[key_id] = form
+        log.info("finperks signature", key_id=key_id, host_line=form)
+
+
+def _refuse_with(refusal: CardrailError) -> Callable[[Call], Awaitable[Answer]]:
+    async def handler(call: Call) -> Never:
+        raise refusal
+
+    return handler
+
+
+def finperks(call: Call) -> FinperksSurface:
+    """The surface that a call is for, with its profile."""
+    surface = call.surface
+    assert isinstance(surface, FinperksSurface)
+    return surface
