@@ -28,6 +28,7 @@ SCOPES: Final[dict[str, str]] = {
     "orders:read": "See orders and their states, without codes.",
     "orders:write": "Place, pay, cancel and invalidate orders.",
     "sandbox:write": "Set the balance of the test wallet; of use to test keys only.",
+    "settlements:read": "See statements, reconcile a period, and export your own orders and movements.",
     "transactions:read": "See what moved the wallets' balances.",
     "webhooks:write": "See and manage webhook endpoints and deliveries.",
 }

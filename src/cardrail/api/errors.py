@@ -240,6 +240,17 @@ STATUS: Final[dict[str, int]] = {
     "invalidation_refused": 409,
     "refund_too_large": 409,
     "credential_changed": 503,
+    # Settlement.
+    "settlement_error": 409,
+    "statement_not_found": 404,
+    "invalid_period": 400,
+    "export_error": 409,
+    "export_not_found": 404,
+    "export_not_ready": 409,
+    "export_gone": 404,
+    "invalid_export": 422,
+    "format_unavailable": 422,
+    "invalid_link": 403,
     # Us.
     "stock_moved": 503,
     "unavailable": 503,
@@ -263,6 +274,10 @@ OPERATOR_CODES: Final = frozenset(
         "hold_exceeded",
         # A restored backup is released by hand.
         "imported_while_frozen",
+        # The books are closed, and suppliers' statements reconciled, by the operator.
+        "period_open", "movements_waiting", "statement_mismatch", "invalid_schedule", "reconcile_error", "invalid_mapping",
+        "unreadable_statement", "bad_lines", "supplier_statement_not_found", "statement_imported", "difference_not_found",
+        "difference_resolved", "invalid_resolution",
     }
 )  # fmt: skip
 """Codes that only the operator's own commands show: a partner who meets one met a fault of ours, and reads internal_error."""

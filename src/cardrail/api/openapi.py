@@ -16,7 +16,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from cardrail import __version__
-from cardrail.api import wire
+from cardrail.api import wire, wire_settlement
 from cardrail.api.desk import OPERATION, Operation
 from cardrail.api.errors import STATUS
 from cardrail.api.wire import END, OrderIn, OrderOut, ProblemOut
@@ -108,6 +108,8 @@ _PATH_DESCRIPTIONS: Final = {
     "quote_id": ("The quote's id.", "quo_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "product": ("The product's id or code.", "prd_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "sku": ("The denomination's sku.", "EXAMPLE-SKU"),
+    "statement_id": ("The statement's id, or `draft` for the present period.", "stm_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+    "export_id": ("The export's id.", "exp_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
 }
 
 
@@ -224,7 +226,7 @@ def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
         if merged.get("default") is None:
             merged.pop("default", None)
         description = merged.pop("description", None)
-        parameter = {"name": name, "in": "query", "required": False, "schema": merged}
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": merged}
         found.append({**parameter, "description": description} if description else parameter)
     return found
 
@@ -308,7 +310,7 @@ def _member_docs(name: str) -> dict[str, str]:
 def _all_member_docs() -> dict[str, dict[str, str]]:
     """Class → member → the string below it, read from the source of the wire types."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(wire)).body:
+    for node in [node for module in (wire, wire_settlement) for node in ast.parse(inspect.getsource(module)).body]:
         if isinstance(node, ast.ClassDef):
             docs = found[node.name] = {}
             for member, text in zip(node.body, node.body[1:], strict=False):

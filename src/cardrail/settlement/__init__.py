@@ -9,7 +9,26 @@ from cardrail.settlement.errors import (
     StatementMismatch,
     StatementNotFound,
 )
-from cardrail.settlement.model import SoldItem, Statement, StatementLine, TaxRate
+from cardrail.settlement.files import (
+    RECONCILIATION_COLUMNS,
+    STATEMENT_COLUMNS,
+    closing_row,
+    file_name,
+    line_row,
+    opening_row,
+    reconciliation_row,
+    write_statement,
+)
+from cardrail.settlement.formats import MEDIA_TYPES, Format, csv_header, csv_rows
+from cardrail.settlement.model import (
+    SoldItem,
+    Statement,
+    StatementLine,
+    TaxRate,
+    canonical_foot,
+    canonical_head,
+    canonical_line,
+)
 from cardrail.settlement.periods import GRACE, Schedule
 from cardrail.settlement.reconciled import reconciled_orders
 from cardrail.settlement.reconciliation import (
@@ -41,8 +60,12 @@ from cardrail.settlement.verify import STATEMENT_CHECKS
 __all__ = [
     "DRAFT",
     "GRACE",
+    "MEDIA_TYPES",
+    "RECONCILIATION_COLUMNS",
     "STATEMENT_CHECKS",
+    "STATEMENT_COLUMNS",
     "Closing",
+    "Format",
     "InvalidPeriod",
     "InvalidSchedule",
     "LineMark",
@@ -61,17 +84,28 @@ __all__ = [
     "WalletPeriod",
     "all_lines",
     "canonical_bytes",
+    "canonical_foot",
+    "canonical_head",
+    "canonical_line",
     "close_due",
     "close_statement",
+    "closing_row",
+    "csv_header",
+    "csv_rows",
     "draft_statement",
+    "file_name",
     "get_schedule",
     "get_statement",
+    "line_row",
     "lines_page",
     "list_statements",
+    "opening_row",
     "reconciled_orders",
     "reconciliation",
+    "reconciliation_row",
     "sequence_now",
     "set_schedule",
     "settlement_state",
     "statement_lines",
+    "write_statement",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from cardrail.kernel import rfc3339
 from cardrail.settlement.formats import Column, Format, Kind, Progress, Row, stream, write_file
 from cardrail.settlement.model import Statement, StatementLine
+from cardrail.settlement.reconciliation import ReconciliationOrder
 from cardrail.settlement.statements import all_lines, canonical_bytes
 from cardrail.storage import Tx
 
@@ -32,23 +34,30 @@ STATEMENT_COLUMNS: Final = (
 )
 """The statement as a table: a row for the opening balance, one for each movement, one for the closing balance."""
 
+_EMPTY: Final = (None,) * 11
+
 
 def statement_rows(one: Statement, lines: Iterable[StatementLine]) -> Iterator[Row]:
     """The rows of STATEMENT_COLUMNS. Where an order has several lines, their names stand together and quantity and price are empty:
     the canonical form and the export of items have each of them."""
-    empty = (None,) * 11
-    yield (0, _at(one, "from"), "opening", None, one.opening_minor, one.currency, *empty)
+    yield opening_row(one)
     for line in lines:
-        yield _row(line, one.currency)
-    yield (one.movements + 1, _at(one, "to"), "closing", None, one.closing_minor, one.currency, *empty)
+        yield line_row(line, one.currency)
+    yield closing_row(one)
 
 
-def _at(one: Statement, end: str) -> str:
-    moment = one.period_from if end == "from" else one.period_to
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+def opening_row(one: Statement) -> Row:
+    """The first row."""
+    return (0, rfc3339(one.period_from), "opening", None, one.opening_minor, one.currency, *_EMPTY)
 
 
-def _row(line: StatementLine, currency: str) -> Row:
+def closing_row(one: Statement) -> Row:
+    """The last row."""
+    return (one.movements + 1, rfc3339(one.period_to), "closing", None, one.closing_minor, one.currency, *_EMPTY)
+
+
+def line_row(line: StatementLine, currency: str) -> Row:
+    """The row of one movement."""
     head = (line.n, line.at, line.kind, line.change_minor, line.balance_minor, currency, line.order_id, line.reference)
     tail = (line.transfer_id, line.reverses)
     items = line.items
@@ -88,6 +97,43 @@ def write_statement(tx: Tx, one: Statement, kind: Format, path: Path, progress: 
         return one.movements
     rows = statement_rows(one, all_lines(tx, one))
     return write_file(path, kind, STATEMENT_COLUMNS, rows, title=f"Statement {one.number or 'draft'}", progress=progress)
+
+
+RECONCILIATION_COLUMNS: Final = (
+    Column("order_id", Kind.WORD),
+    Column("reference", Kind.TEXT),
+    Column("sku", Kind.TEXT),
+    Column("name", Kind.TEXT),
+    Column("quantity", Kind.NUMBER),
+    Column("total", Kind.MONEY, "currency"),
+    Column("charged", Kind.MONEY, "currency"),
+    Column("refunded", Kind.MONEY, "currency"),
+    Column("currency", Kind.WORD),
+    Column("state", Kind.WORD),
+    Column("settlement", Kind.WORD),
+    Column("created_at", Kind.MOMENT),
+    Column("completed_at", Kind.MOMENT),
+)
+"""A row for each order; the skus of several lines stand together, and their quantities are added up."""
+
+
+def reconciliation_row(one: ReconciliationOrder) -> Row:
+    """The row of one order."""
+    return (
+        one.order_id,
+        one.reference,
+        " + ".join([item.sku for item in one.items]),
+        " + ".join([item.name for item in one.items]),
+        sum([item.quantity for item in one.items]),
+        one.total_minor,
+        one.charged_minor,
+        one.refunded_minor,
+        one.currency,
+        one.state,
+        one.settlement,
+        one.created_at,
+        one.completed_at,
+    )
 
 
 def file_name(one: Statement, kind: Format) -> str:

@@ -173,8 +173,23 @@ def canonical(head: StatementHead, lines: Iterable[StatementLine], foot: Stateme
     """The canonical form, a line at a time."""
     yield _encode(head) + b"\n"
     for line in lines:
-        yield _encode(line) + b"\n"
+        yield canonical_line(line)
     yield _encode(foot) + b"\n"
+
+
+def canonical_head(one: Statement) -> bytes:
+    """The first line of a statement's canonical form."""
+    return _encode(head_of(one)) + b"\n"
+
+
+def canonical_line(line: StatementLine) -> bytes:
+    """The line of one movement."""
+    return _encode(line) + b"\n"
+
+
+def canonical_foot(one: Statement) -> bytes:
+    """The last line of a statement's canonical form."""
+    return _encode(foot_of(one)) + b"\n"
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------

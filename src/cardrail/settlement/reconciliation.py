@@ -6,7 +6,7 @@ A statement is cut by position and sealed; this is asked for any two moments, by
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ from cardrail.orders import FINAL, OrderFigures, OrderState, SoldLine, orders_af
 from cardrail.settlement.errors import InvalidPeriod
 from cardrail.settlement.model import kind_name
 from cardrail.storage import Database, Tx
+
+SettlementState = Literal["pending", "settled", "refunded"]
 
 PENDING: Final = "pending"
 """Not final: money may be held or still be charged."""
@@ -42,7 +44,7 @@ class ReconciliationOrder(msgspec.Struct, frozen=True):
     order_id: str
     reference: str | None
     state: str
-    settlement: str
+    settlement: SettlementState
     """pending, settled or refunded."""
     currency: str
     total_minor: int
@@ -145,7 +147,7 @@ def orders_page(
     return [_order(one, sold.get(one.id, [])) for one in page], page[-1].id if len(rows) > limit else None
 
 
-def settlement_state(state: str, charged_minor: int, refunded_minor: int) -> str:
+def settlement_state(state: str, charged_minor: int, refunded_minor: int) -> SettlementState:
     """How far the order's money is settled: pending, settled or refunded."""
     if OrderState(state) not in FINAL:
         return PENDING

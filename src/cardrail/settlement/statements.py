@@ -36,7 +36,7 @@ from cardrail.settlement.errors import (
     StatementMismatch,
     StatementNotFound,
 )
-from cardrail.settlement.model import Seal, Statement, StatementLine, Tally, canonical, foot_of, head_of
+from cardrail.settlement.model import Seal, Statement, StatementLine, Tally, canonical, canonical_foot, foot_of, head_of
 from cardrail.settlement.periods import GRACE, Schedule, period_around, period_end
 from cardrail.storage import AuditLog, Database, Sequencer, Tx, audit_entry, in_tx, insert_events, sequenced_through
 
@@ -333,7 +333,7 @@ def _sealed(tx: Tx, one: Statement, now: datetime, actor: str) -> Statement:
         seal.add(last)
         last = part
     one = _with_sums(tx, one, tally)
-    seal.add(msgspec.json.encode(foot_of(one)) + b"\n")
+    seal.add(canonical_foot(one))
     return replace(one, hash=seal.hex, closed_at=now, closed_by=actor)
 
 
