@@ -39,8 +39,24 @@ class Hooks:
 
     def send(self) -> int:
         """What is due is sent, and its outcome is written down; how many attempts."""
-        Sequencer(self.world.db, [EVENT_SERIES]).run_pass()
+        self.number()
         return self.sender.send_due()
+
+    def number(self) -> None:
+        """Give new events their positions."""
+        Sequencer(self.world.db, [EVENT_SERIES]).run_pass()
+
+    def restart(self) -> None:
+        """Another worker, that knows nothing of this one."""
+        self.sender = Sender(self.book, self.world.opener, self.sender.pace)
+
+    def send_on_its_own(self) -> None:
+        """Let the sender's thread do it."""
+        self.number()
+        self.sender.start()
+
+    def stop(self) -> None:
+        self.sender.stop()
 
     def pass_time(self, **time: float) -> None:
         self.clock.advance(**time)
@@ -53,9 +69,7 @@ class Hooks:
     def attempts(self, endpoint: Endpoint) -> list[Attempt]:
         with self.world.db.read() as tx:
             return [
-                one
-                for delivery in self.deliveries(endpoint)
-                for one in rows.load_attempts(tx, endpoint.id, delivery.event_id)
+                one for delivery in self.deliveries(endpoint) for one in rows.load_attempts(tx, endpoint.id, delivery.event_id)
             ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -85,8 +84,7 @@ def slow(seconds: float) -> Answer:
 
 def reset(handler: BaseHTTPRequestHandler, _request: Received) -> None:
     """Break the connection off, without a word."""
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    handler.connection.close()
+    handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def a_gigabyte(handler: BaseHTTPRequestHandler, _request: Received) -> None:

@@ -15,11 +15,22 @@ from typing import Any, Final
 import msgspec
 
 from cardrail.access import SecretSealer
-from cardrail.kernel import Clock, Mode, PartnerId, Secret, from_micros, new_event_id, new_id, to_micros
-from cardrail.storage import AuditLog, Database, Tx, audit_entry, bump_version, in_tx, insert_events, sequenced_through
+from cardrail.kernel import Clock, Mode, PartnerId, Secret, from_micros, new_event_id, new_id, rfc3339, to_micros
+from cardrail.storage import (
+    AuditLog,
+    Database,
+    Tx,
+    audit_entry,
+    bump_version,
+    in_tx,
+    insert_events,
+    read_events,
+    sequenced_through,
+)
 from cardrail.webhooks import store
 from cardrail.webhooks.addresses import AddressRules, check_url
 from cardrail.webhooks.errors import (
+    DeliveryNotFound,
     EndpointDisabled,
     EndpointNotFound,
     InvalidEndpoint,
@@ -28,12 +39,13 @@ from cardrail.webhooks.errors import (
     UnknownFormat,
 )
 from cardrail.webhooks.model import STANDARD, DeliveryState, Endpoint, EndpointId, EndpointSecret, EndpointState
-from cardrail.webhooks.types import DISABLED_TYPE, PARTNER_TYPES, TEST_TYPE
+from cardrail.webhooks.types import DISABLED_TYPE, PARTNER_TYPES, SHARED_TYPES, TEST_TYPE
 
 ENDPOINTS_MAX: Final = 20
 """Of one partner in one mode."""
 DESCRIPTION_MAX: Final = 500
 SECRET_BYTES: Final = 32
+RECOVER_ROWS: Final = 500
 OVERLAP: Final = timedelta(hours=24)
 VERSION: Final = "webhooks"
 
@@ -267,6 +279,61 @@ class EndpointBook:
             return event_id
 
         return in_tx(self.db, work)
+
+    def resend(
+        self, endpoint_id: str, event_id: str, partner_id: PartnerId | None = None, mode: Mode | None = None, *, who: Who
+    ) -> None:
+        """Send one event again, now, whatever came of it; its retries begin anew. Raises EndpointNotFound, DeliveryNotFound."""
+
+        def work(tx: Tx) -> None:
+            endpoint = self.find(tx, endpoint_id, partner_id, mode, lock=True)
+            if store.load_delivery(tx, endpoint.id, event_id) is None:
+                raise DeliveryNotFound(event_id=event_id)
+            store.ask_again(tx, endpoint.id, [event_id], to_micros(self.clock.now()))
+            self._note(tx, endpoint, "webhook_endpoint.resent", who, event_id=event_id)
+
+        in_tx(self.db, work)
+
+    def recover(
+        self, endpoint_id: str, since: datetime, partner_id: PartnerId | None = None, mode: Mode | None = None, *, who: Who
+    ) -> int:
+        """Send everything since then that has not arrived, also what came while the endpoint was disabled; how many.
+
+        It is done in steps of their own transactions: cut short, it can be asked for again. Raises EndpointNotFound.
+        """
+        endpoint = self.get(endpoint_id, partner_id, mode)
+        recovered, after = 0, 0
+        while True:
+            count, reached = in_tx(self.db, lambda tx, after=after: self._recover_some(tx, endpoint, since, after))  # type: ignore[misc]
+            recovered += count
+            if reached is None:
+                break
+            after = reached
+        in_tx(
+            self.db, lambda tx: self._note(tx, endpoint, "webhook_endpoint.recovered", who, since=rfc3339(since), count=recovered)
+        )
+        return recovered
+
+    def _recover_some(self, tx: Tx, endpoint: Endpoint, since: datetime, after: int) -> tuple[int, int | None]:
+        """A page of the endpoint's events: (how many are sent now, where the next page begins or None)."""
+        page = read_events(
+            tx,
+            endpoint.partner_id,
+            endpoint.mode,
+            after,
+            types=endpoint.events,
+            shared=SHARED_TYPES,
+            since=since,
+            limit=RECOVER_ROWS,
+        )
+        at = to_micros(self.clock.now())
+        wanted = [one for one in page.items if one.type in PARTNER_TYPES and one.type != TEST_TYPE]
+        there = store.load_states(tx, endpoint.id, [one.id for one in wanted])
+        missing = [one for one in wanted if one.id not in there]
+        again = [one.id for one in wanted if there.get(one.id) == DeliveryState.FAILED.value]
+        store.insert_missing(tx, [(endpoint.id, one.id, one.type, DeliveryState.PENDING.value, 0, at, at) for one in missing])
+        store.ask_again(tx, endpoint.id, again, at)
+        return len(missing) + len(again), page.through if page.has_more else None
 
     # --- the same in every one of them ---
 

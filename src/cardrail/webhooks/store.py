@@ -254,23 +254,15 @@ def ask_again(tx: Tx, endpoint_id: str, event_ids: Sequence[str], at: int) -> No
         tx.execute(_ASK_AGAIN, [{"endpoint": endpoint_id, "event": one, "at": at} for one in event_ids])
 
 
-_FAILED_SINCE: Final = (
-    sa.select(webhook_deliveries.c.event_id)
-    .where(
-        webhook_deliveries.c.endpoint_id == sa.bindparam("endpoint"),
-        webhook_deliveries.c.state != DeliveryState.DELIVERED.value,
-        webhook_deliveries.c.created_at >= sa.bindparam("since"),
-        webhook_deliveries.c.event_id > sa.bindparam("after"),
-    )
-    .order_by(webhook_deliveries.c.event_id)
-    .limit(sa.bindparam("most", type_=sa.BigInteger))
+_STATES: Final = sa.select(webhook_deliveries.c.event_id, webhook_deliveries.c.state).where(
+    webhook_deliveries.c.endpoint_id == sa.bindparam("endpoint"),
+    webhook_deliveries.c.event_id.in_(sa.bindparam("ids", expanding=True)),
 )
 
 
-def undelivered_since(tx: Tx, endpoint_id: str, since: int, *, after: str, most: int) -> list[str]:
-    """Events whose delivery to this endpoint was made since then and has not succeeded."""
-    given = {"endpoint": endpoint_id, "since": since, "after": after, "most": most}
-    return list(tx.execute(_FAILED_SINCE, given).scalars())
+def load_states(tx: Tx, endpoint_id: str, event_ids: Sequence[str]) -> dict[str, str]:
+    """Event → state of its delivery to this endpoint, of those that have one."""
+    return {row.event_id: row.state for row in tx.execute(_STATES, {"endpoint": endpoint_id, "ids": list(event_ids)})}
 
 
 def load_delivery(tx: Tx, endpoint_id: str, event_id: str) -> Delivery | None:
