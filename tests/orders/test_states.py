@@ -18,13 +18,14 @@ ARROWS = {
     (S.PROCESSING, S.PARTIALLY_FULFILLED),
     (S.PROCESSING, S.FAILED),
     (S.PROCESSING, S.NEEDS_REVIEW),
+    (S.NEEDS_REVIEW, S.PROCESSING),
     (S.NEEDS_REVIEW, S.FULFILLED),
     (S.NEEDS_REVIEW, S.PARTIALLY_FULFILLED),
     (S.NEEDS_REVIEW, S.FAILED),
     (S.FULFILLED, S.INVALIDATED),
     (S.PARTIALLY_FULFILLED, S.INVALIDATED),
 }
-"""DESIGN.md, section 6, arrow by arrow."""
+"""DESIGN.md, section 6, arrow by arrow; from review an item may also go on being bought."""
 
 
 @pytest.mark.parametrize(("current", "wanted"), sorted(product(S, S)))

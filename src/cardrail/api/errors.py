@@ -223,6 +223,12 @@ STATUS: Final[dict[str, int]] = {
     "quote_mismatch": 422,
     "catalog_error": 422,
     "catalog_busy": 503,
+    # Claims.
+    "claim_not_found": 404,
+    "nothing_to_claim": 409,
+    "invalid_delivery": 422,
+    "channel_not_set": 422,
+    "message_not_found": 404,
     # Orders.
     "order_error": 422,
     "order_not_found": 404,
@@ -256,6 +262,7 @@ STATUS: Final[dict[str, int]] = {
     "unavailable": 503,
     "outcome_unknown": 503,
     "queue_full": 503,
+    "suppliers_busy": 503,
     "internal_error": 500,
     "error": 500,
 }
@@ -266,6 +273,8 @@ OPERATOR_CODES: Final = frozenset(
         # Partners, keys and limits are made by the operator.
         "partner_not_found", "api_key_not_found", "invalid_partner", "invalid_limits", "invalid_network", "too_many_keys",
         "api_key_not_valid", "unknown_dialect",
+        # What a recipient meets, on a page in his language.
+        "delivery_error", "claim_expired", "claim_revoked", "claim_empty", "pin_required", "wrong_pin", "claim_locked",
         # So are prices, rates and sheets.
         "price_list_not_found", "price_rule_not_found", "invalid_pattern", "invalid_price_rule", "invalid_rate",
         "duplicate_price_list", "unreadable_sheet",
@@ -282,7 +291,7 @@ OPERATOR_CODES: Final = frozenset(
 )  # fmt: skip
 """Codes that only the operator's own commands show: a partner who meets one met a fault of ours, and reads internal_error."""
 
-OPERATOR_PACKAGES: Final = frozenset({"bootstrap", "cli", "jobs", "storage", "vault"})
+OPERATOR_PACKAGES: Final = frozenset({"sourcing", "bootstrap", "cli", "jobs", "storage", "vault"})
 """Packages that answer to nobody outside: the same goes for all their errors that are not in the table."""
 
 

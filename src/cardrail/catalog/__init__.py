@@ -34,14 +34,16 @@ from cardrail.catalog.listing import ProductFilter, ProductPage
 from cardrail.catalog.model import Brand, Category, Offer, PriceList, Product, Translation
 from cardrail.catalog.prices import PriceRule, UnitPrice, line_total
 from cardrail.catalog.quotes import Quote, QuoteLine, QuoteRequest, get_quote, load_quotes, make_quote, use_quotes
-from cardrail.catalog.rates import FxRate, parse_rate, show_rate
+from cardrail.catalog.rates import SAME, Exchange, FxRate, Rates, parse_rate, show_rate
 from cardrail.catalog.retire import Retired, restore, retire
 from cardrail.catalog.set_prices import NEW_RULE, create_price_list, remove_price_rule, set_price_rule, set_rate
 from cardrail.catalog.sheets import Problem
 from cardrail.catalog.snapshot import CatalogCache, CatalogSnapshot, load_snapshot
+from cardrail.catalog.store import load_rates
 
 __all__ = [
     "NEW_RULE",
+    "SAME",
     "BelowCost",
     "Brand",
     "CatalogBusy",
@@ -50,6 +52,7 @@ __all__ = [
     "CatalogSnapshot",
     "Category",
     "DuplicatePriceList",
+    "Exchange",
     "FaceValueRequired",
     "FxRate",
     "ImportReport",
@@ -82,6 +85,7 @@ __all__ = [
     "QuoteNotFound",
     "QuoteRequest",
     "QuoteUsed",
+    "Rates",
     "Retired",
     "Translation",
     "UnitPrice",
@@ -96,6 +100,7 @@ __all__ = [
     "import_catalog",
     "line_total",
     "load_quotes",
+    "load_rates",
     "load_snapshot",
     "make_quote",
     "parse_rate",

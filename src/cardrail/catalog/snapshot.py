@@ -20,7 +20,7 @@ from cardrail.catalog.fields import InputField, check_fields, decode_fields
 from cardrail.catalog.listing import ProductFilter, ProductIndex, ProductPage
 from cardrail.catalog.model import Brand, Category, Offer, PriceList, Product, Translation, face_of
 from cardrail.catalog.prices import PriceRule, RuleBook, UnitPrice, price_unit
-from cardrail.catalog.rates import FxRate, Rates
+from cardrail.catalog.rates import Exchange, FxRate, Rates
 from cardrail.kernel import (
     BrandId,
     CategoryId,
@@ -106,6 +106,10 @@ class CatalogSnapshot:
                 self._prices.clear()
             self._prices[key] = known
         return known
+
+    def exchange(self, base: str, quote: str) -> Exchange | None:
+        """The way from one currency to another at today's rates, without margin; None where no rate leads there."""
+        return self._rates.find(base, quote)
 
     def check_fields(self, offer: Offer, fields: Mapping[str, str] | None) -> None:
         """Refuse input that the product does not take. Raises MissingField, InvalidField."""

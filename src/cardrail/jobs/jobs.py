@@ -113,6 +113,11 @@ class Jobs:
             worker.stop(wait_seconds)
 
     @property
+    def is_prepared(self) -> bool:
+        """Whether ``enqueue`` may be called."""
+        return self._client is not None
+
+    @property
     def is_running(self) -> bool:
         """Whether this process works."""
         return self._worker is not None

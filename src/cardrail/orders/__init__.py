@@ -1,6 +1,7 @@
 """The sale: placing, paying, reading, cancelling, invalidating and refunding orders."""
 
 from cardrail.orders.aliases import get_order_between, get_order_numbered, number_orders
+from cardrail.orders.buying import Buying
 from cardrail.orders.cancel import cancel_order, expire_unpaid
 from cardrail.orders.errors import (
     AmountTooLarge,
@@ -18,10 +19,12 @@ from cardrail.orders.errors import (
     PriceChanged,
     ReferenceUsed,
     RefundTooLarge,
+    SuppliersBusy,
     TooManyUnits,
     WrongCurrency,
 )
 from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
+from cardrail.orders.jobs import begin_with, register_jobs, wake_orders
 from cardrail.orders.journal import catch_up, journal_entries
 from cardrail.orders.lines import (
     ItemFigures,
@@ -51,6 +54,7 @@ from cardrail.orders.model import (
     place_order_command,
 )
 from cardrail.orders.place import Shop, place_orders, read_versions
+from cardrail.orders.procure import Rest, procure_order
 from cardrail.orders.read import (
     OrderFilter,
     ended_at,
@@ -85,6 +89,7 @@ __all__ = [
     "Behaviour",
     "Books",
     "Buyer",
+    "Buying",
     "CredentialChanged",
     "HeldCodes",
     "IdempotencyConflict",
@@ -117,13 +122,16 @@ __all__ = [
     "Refused",
     "Release",
     "Repeated",
+    "Rest",
     "Shop",
     "SoldLine",
     "StockBooks",
+    "SuppliersBusy",
     "TooManyUnits",
     "WrongCurrency",
     "advance",
     "all_checks",
+    "begin_with",
     "behaviour_of",
     "cancel_order",
     "catch_up",
@@ -148,8 +156,10 @@ __all__ = [
     "orders_after",
     "place_order_command",
     "place_orders",
+    "procure_order",
     "read_versions",
     "refund_order",
+    "register_jobs",
     "release_restored",
     "resolve_as_failed",
     "reveal_order",
@@ -159,4 +169,5 @@ __all__ = [
     "send_to_review",
     "slice_orders",
     "sold_lines",
+    "wake_orders",
 ]

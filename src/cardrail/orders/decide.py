@@ -6,7 +6,7 @@ the batch took. What it returns is complete; saving it is dull on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +23,7 @@ from cardrail.orders.errors import (
     OutOfStock,
     PriceChanged,
     ReferenceUsed,
+    SuppliersBusy,
     TooManyUnits,
     WrongCurrency,
 )
@@ -40,11 +41,17 @@ from cardrail.orders.model import (
     Refused,
     Repeated,
 )
-from cardrail.orders.sandbox import Behaviour, behaviour_of, sandbox_offer, sandbox_price
+from cardrail.orders.sandbox import SUPPLIED, Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.orders.states import OrderState, advance, outcome_of, state_of
 from cardrail.vault import Stock
 
 S: Final = OrderState
+
+LATE_RETRY_SECONDS: Final = 10
+"""When to ask again while too much waits for suppliers."""
+
+_PAID: Final = frozenset({S.PLACED, S.PROCESSING, S.NEEDS_REVIEW, S.FULFILLED, S.PARTIALLY_FULFILLED})
+"""States of an order that was paid; one that is PLACED and waits for no payment was paid with a hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,10 @@ class Facts:
     unpaid: Mapping[OrderId, Order] = field(default_factory=dict)
     limits: LimitsBook = field(default_factory=LimitsBook)
     pay_until: int = 0
+    supplied: frozenset[str] = frozenset()
+    """Denominations that a supplier sells; loaded where something on demand is asked for."""
+    suppliers_are_late: bool = False
+    """Whether so much waits for suppliers that nothing more is taken."""
 
 
 @dataclass(slots=True)
@@ -83,7 +94,11 @@ class Sale:
     fee_minor: int = 0
     tax_minor: int = 0
     hold_minor: int = 0
-    """Taken as a hold instead of a charge: the order waits for something."""
+    """Taken as holds instead of a charge: the order waits for something."""
+    holds: list[tuple[OrderItem, int]] = field(default_factory=list)
+    """What of it is for which item."""
+    sourced: list[tuple[OrderItem, int, bool]] = field(default_factory=list)
+    """Items that wait for suppliers: how many units, and whether only all of them will do."""
     void_hold: bool = False
     wallet_after: int = 0
     """The wallet's posted balance after this order."""
@@ -112,7 +127,9 @@ class _Line:
     price: UnitPrice
     behaviour: Behaviour
     count: int = 0
-    """Units that will be delivered."""
+    """Units that are delivered at once."""
+    sourced: int = 0
+    """Units that suppliers are to bring."""
 
 
 def decide(requests: Sequence[PlaceOrder | PayOrder], facts: Facts) -> Plan:
@@ -163,17 +180,13 @@ def _pay(request: PayOrder, facts: Facts, funds: _Funds, plan: Plan) -> Outcome:
     if order is None or (order.partner_id, order.mode) != (request.buyer.partner_id, request.buyer.mode):
         raise OrderNotFound(order_id=request.order_id)
     if order.state is not S.PLACED or order.pay_until is None:
-        if order.state in (
-            S.FULFILLED,
-            S.PARTIALLY_FULFILLED,
-            S.PLACED,
-        ):  # what is PLACED and waits for no payment was paid with a hold
+        if order.state in _PAID:
             return Repeated(order.id)
         raise NotPayable(state=order.state.value)
     if order.pay_until <= facts.now:
         raise NotPayable(state=order.state.value, expired=True)
     lines = [_Line(item, None, _price_of(item, order), behaviour_of(item.sku, order.mode)) for item in order.items]
-    sale = _fulfil(order, request, lines, facts, funds, allow_partial=False)
+    sale = _fulfil(order, request, lines, facts, funds, allow_partial=request.allow_partial)
     order.pay_until = None
     order.updated_at = facts.now
     order.version += 1
@@ -296,46 +309,73 @@ def _fulfil(
 ) -> Sale:
     """Give the order what there is and charge for just that; everything is checked before anything is taken."""
     sale = Sale(order, request, funds.name_of(order))
-    _count(order, lines, facts, allow_partial=allow_partial)
+    _count(order, lines, facts, allow_partial=allow_partial, is_payment=isinstance(request, PayOrder))
     if any(line.behaviour in (Behaviour.PENDING, Behaviour.REFUND) for line in lines):
         return _hold(sale, lines, facts, funds)
     for line in lines:
         _add_charge(sale, line)
     charge = sale.sale_minor + sale.fee_minor + sale.tax_minor
-    funds.check(sale.wallet_name, charge)
+    funds.check(sale.wallet_name, charge + sale.hold_minor)
     _check_limits(request, order, facts)
     sale.wallet_after = funds.charge(sale.wallet_name, charge)
     for line in lines:
-        _take(line, facts, sale)
+        _take(line, facts, sale, all_or_nothing=not allow_partial and isinstance(request, PlaceOrder))
     order.charged_minor = charge
-    order.state = _advanced(order.state, state_of([item.state for item in order.items]))
-    sale.reveals = request.buyer.may_reveal
+    order.state = _begun(order.state, state_of([item.state for item in order.items]))
+    if sale.hold_minor:
+        funds.hold(sale.wallet_name, sale.hold_minor)
+    sale.reveals = request.buyer.may_reveal and any(item.delivered for item in order.items)
     if sale.reveals:
         order.revealed_at = facts.now
     return sale
 
 
-def _count(order: Order, lines: Iterable[_Line], facts: Facts, *, allow_partial: bool) -> None:
-    """Set how many units each line gets. Raises OutOfStock: for nothing at all, or for anything short where partial is refused."""
+def _count(order: Order, lines: Sequence[_Line], facts: Facts, *, allow_partial: bool, is_payment: bool) -> None:
+    """Set how many units each line gets at once, and how many suppliers are to bring.
+
+    Raises OutOfStock: for nothing at all, or for anything short where partial is refused. Who refuses parts may wait for a supplier
+    with one item only, because what one supplier has delivered cannot be given back when the next one fails. Raises SuppliersBusy.
+    """
     spoken_for: dict[tuple[DenominationId, int], int] = {}
     found = 0
     for line in lines:
         item = line.item
-        line.count = _available(line, order.mode, facts.stock[order.mode], spoken_for)
-        if line.count < item.quantity and not allow_partial:
+        line.count = _available(line, order.mode, facts, spoken_for)
+        if line.count < item.quantity and _is_supplied(line, order.mode, facts):
+            line.sourced = item.quantity - line.count
+            if not allow_partial and not is_payment:
+                if len(lines) > 1:
+                    raise OutOfStock(sku=item.sku, line=item.line, available=line.count)
+                line.count, line.sourced = 0, item.quantity
+        if line.count + line.sourced < item.quantity and not allow_partial:
             raise OutOfStock(sku=item.sku, line=item.line, available=line.count)
-        found += line.count
+        found += line.count + line.sourced
+    if facts.suppliers_are_late and any(line.sourced for line in lines):
+        raise SuppliersBusy(retry_after=LATE_RETRY_SECONDS)
     if not found:
         raise OutOfStock(skus=" ".join(sorted({line.item.sku for line in lines})))
 
 
-def _available(line: _Line, mode: Mode, stock: Stock, spoken_for: dict[tuple[DenominationId, int], int]) -> int:
-    item = line.item
-    if line.behaviour is Behaviour.OUT_OF_STOCK:
+def _is_supplied(line: _Line, mode: Mode, facts: Facts) -> bool:
+    """Whether what is missing of this line can be bought. In test mode the simulated supplier sells all that is not from stock only."""
+    if line.behaviour is not Behaviour.REAL:
+        return line.behaviour in SUPPLIED
+    return not _from_stock(line, facts) and (mode is Mode.TEST or line.item.denomination_id in facts.supplied)
+
+
+def _from_stock(line: _Line, facts: Facts) -> bool:
+    """Whether it is sold from stock only: then no supplier is asked, and test orders get generated codes at once."""
+    offer = line.offer or facts.snapshot.denomination(line.item.denomination_id)
+    return offer is None or offer.sourcing == "stock"
+
+
+def _available(line: _Line, mode: Mode, facts: Facts, spoken_for: dict[tuple[DenominationId, int], int]) -> int:
+    item, stock = line.item, facts.stock[mode]
+    if line.behaviour is Behaviour.OUT_OF_STOCK or line.behaviour in SUPPLIED:
         return 0
     if line.behaviour is Behaviour.PARTIAL:
         return item.quantity // 2
-    if line.behaviour is not Behaviour.REAL or mode is Mode.TEST:
+    if line.behaviour is not Behaviour.REAL or (mode is Mode.TEST and _from_stock(line, facts)):
         return item.quantity
     key = (item.denomination_id, item.face_minor)
     taken = spoken_for.get(key, 0)
@@ -354,9 +394,20 @@ def _add_charge(sale: Sale, line: _Line) -> None:
     sale.fee_minor += fees
     sale.tax_minor += tax
     item.charged_minor = sold + fees + tax
+    if line.sourced:
+        held = charge_of(item, count + line.sourced) - item.charged_minor
+        if held:
+            sale.holds.append((item, held))
+            sale.hold_minor += held
 
 
-def _take(line: _Line, facts: Facts, sale: Sale) -> None:
+def charge_of(item: OrderItem, count: int) -> int:
+    """What ``count`` units of an item cost together, fees and tax included."""
+    net = count * (item.unit_price_minor + item.unit_fee_minor)
+    return net + apply_bps(net, item.tax_bps)
+
+
+def _take(line: _Line, facts: Facts, sale: Sale, *, all_or_nothing: bool) -> None:
     item, count = line.item, line.count
     if count and line.behaviour is Behaviour.REAL:
         item.allocations = facts.stock[sale.order.mode].take(item.denomination_id, item.face_minor, count)
@@ -364,7 +415,11 @@ def _take(line: _Line, facts: Facts, sale: Sale) -> None:
     if count:
         sale.generate.append((item, count))
     item.delivered = line.count
-    item.state = _advanced(item.state, outcome_of(item.quantity, line.count))
+    if line.sourced:
+        sale.sourced.append((item, line.sourced, all_or_nothing))
+        item.state = advance(item.state, S.PROCESSING)
+    else:
+        item.state = _advanced(item.state, outcome_of(item.quantity, line.count))
 
 
 def _hold(sale: Sale, lines: list[_Line], facts: Facts, funds: _Funds) -> Sale:
@@ -374,6 +429,7 @@ def _hold(sale: Sale, lines: list[_Line], facts: Facts, funds: _Funds) -> Sale:
     funds.check(sale.wallet_name, total)
     _check_limits(sale.request, order, facts)
     sale.hold_minor = total
+    sale.holds = [(item, item.total_minor) for item in order.items]
     sale.wallet_after = funds.balance(sale.wallet_name)
     if any(line.behaviour is Behaviour.PENDING for line in lines):
         funds.hold(sale.wallet_name, total)
@@ -383,6 +439,11 @@ def _hold(sale: Sale, lines: list[_Line], facts: Facts, funds: _Funds) -> Sale:
         line.item.state = _advanced(line.item.state, S.FAILED)
     order.state = _advanced(order.state, S.FAILED)
     return sale
+
+
+def _begun(current: OrderState, then: OrderState) -> OrderState:
+    """The order's state after its payment: PROCESSING, unless what came of it is known already."""
+    return advance(current, S.PROCESSING) if then is S.PROCESSING else _advanced(current, then)
 
 
 def _advanced(current: OrderState, final: OrderState) -> OrderState:

@@ -9,6 +9,7 @@ OrderError
 ├── InvalidationRefused
 ├── RefundTooLarge
 ├── ImportedWhileFrozen
+├── SuppliersBusy
 └── CredentialChanged
 """
 
@@ -115,6 +116,13 @@ class ImportedWhileFrozen(OrderError):
     """
 
     code = "imported_while_frozen"
+
+
+class SuppliersBusy(OrderError):
+    """Too many orders wait for suppliers already; nothing was taken. Ask again later."""
+
+    code = "suppliers_busy"
+    retryable = True
 
 
 class CredentialChanged(OrderError):

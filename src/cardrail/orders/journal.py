@@ -20,7 +20,7 @@ CATCH_UP_MAX: Final = timedelta(days=1)
 
 def journal_entries(plan: Plan) -> list[JournalEntry]:
     """A line for each order that the batch placed or paid. Pure."""
-    return [_entry(sale.order, plan.facts.now) for sale in plan.sales]
+    return [journal_entry(sale.order, plan.facts.now) for sale in plan.sales]
 
 
 def catch_up(db: Database, journal: Journal) -> int:
@@ -40,12 +40,13 @@ def catch_up(db: Database, journal: Journal) -> int:
         known = _known_since(journal, since)
         for ids in journal_store.changed_orders(tx, since):
             found = store.load_orders(tx, [one for one in ids if one not in known])
-            journal.append([_entry(one, one.updated_at) for one in found])
+            journal.append([journal_entry(one, one.updated_at) for one in found])
             added += len(found)
     return added
 
 
-def _entry(order: Order, at: int) -> JournalEntry:
+def journal_entry(order: Order, at: int) -> JournalEntry:
+    """The line of an order as it stands."""
     ranges = [(one.lot_id, one.first_seq, one.count) for item in order.items for one in item.allocations]
     return JournalEntry(at, order.id, order.partner_id, order.mode.value, order.currency, order.charged_minor, ranges)
 

@@ -8,7 +8,7 @@ unique indexes stand behind that, and a batch that meets one starts over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -20,7 +20,9 @@ from cardrail.orders import store
 from cardrail.orders.decide import Facts, Known, Plan, decide
 from cardrail.orders.journal import journal_entries
 from cardrail.orders.model import Order, OrderRequest, Outcome, PayOrder, PlaceOrder
+from cardrail.orders.sandbox import SUPPLIED
 from cardrail.orders.save import Books, save
+from cardrail.sourcing import SupplyCache, oldest_waiting
 from cardrail.storage import Database, Journal, Tx, driver_select, is_unique_violation, retrying
 from cardrail.vault import Stock, load_open_slices
 
@@ -36,9 +38,14 @@ class Shop:
     unpaid_minutes: int = 30
     journal: Journal | None = None
     """Where what was sold is kept outside the database, for the day on which a backup is restored."""
+    supply: SupplyCache = field(default_factory=SupplyCache)
+    """What suppliers sell."""
 
 
 BINDING_TRIES: Final = 3
+
+LATE_MICROS: Final = 30 * 1_000_000
+"""How old the oldest item may be that no worker has begun to buy, before nothing more is taken that suppliers must bring."""
 
 
 def place_orders(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
@@ -131,9 +138,11 @@ def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: b
         names |= {wallet(one.partner_id, one.currency, one.mode) for one in store.load_orders(tx, paying)}
     wallets = load_wallets(tx, names)
     unpaid = {order.id: order for order in store.load_orders(tx, paying, lock=True)} if paying else {}
-    catalog_version, access_version = read_versions(tx)
+    catalog_version, access_version, supply_version = _versions(tx)
     snapshot = shop.catalog.ensure(tx, catalog_version, moment.date())
     quotes = sorted({QuoteId(one.quote_id) for one in placing if one.quote_id})
+    is_on_demand = _is_on_demand(snapshot, placing, unpaid.values())
+    oldest = oldest_waiting(tx) if is_on_demand else None
     return Facts(
         now=now,
         access_version=access_version,
@@ -146,6 +155,8 @@ def load(tx: Tx, shop: Shop, requests: Sequence[OrderRequest], *, every_slice: b
         limits=_load_limits(tx, requests, now),
         stock=_load_stock(tx, snapshot, placing, unpaid.values(), now, every_slice=every_slice),
         pay_until=to_micros(moment + timedelta(minutes=shop.unpaid_minutes)),
+        supplied=shop.supply.ensure(tx, supply_version) if is_on_demand else frozenset(),
+        suppliers_are_late=oldest is not None and now - oldest > LATE_MICROS,
     )
 
 
@@ -195,10 +206,30 @@ def _load_stock(
     }
 
 
-_VERSIONS: Final = "SELECT name, value FROM versions WHERE name IN ('catalog', 'access')"
+def _is_on_demand(snapshot: CatalogSnapshot, placing: Iterable[PlaceOrder], unpaid: Iterable[Order]) -> bool:
+    """Whether anything is asked for that suppliers may have to bring."""
+    for request in placing:
+        for one in request.items:
+            offer = snapshot.offer(one.sku)
+            if (offer is not None and offer.sourcing != "stock") or one.sku in SUPPLIED:
+                return True
+    for order in unpaid:
+        for item in order.items:
+            offer = snapshot.denomination(item.denomination_id)
+            if (offer is not None and offer.sourcing != "stock") or item.sku in SUPPLIED:
+                return True
+    return False
+
+
+_VERSIONS: Final = "SELECT name, value FROM versions WHERE name IN ('catalog', 'access', 'supply')"
+
+
+def _versions(tx: Tx) -> tuple[int, int, int]:
+    """The versions of catalog, access and supply data, in one statement."""
+    found = dict(driver_select(tx, _VERSIONS, ()))
+    return int(found.get("catalog", 0)), int(found.get("access", 0)), int(found.get("supply", 0))
 
 
 def read_versions(tx: Tx) -> tuple[int, int]:
     """The versions of catalog and access data, in one statement."""
-    found = dict(driver_select(tx, _VERSIONS, ()))
-    return int(found.get("catalog", 0)), int(found.get("access", 0))
+    return _versions(tx)[:2]

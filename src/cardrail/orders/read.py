@@ -58,15 +58,19 @@ def slice_orders(
     filters: OrderFilter,
     *,
     states: Sequence[OrderState] = (),
+    standings: Sequence[tuple[OrderState, bool | None]] = (),
     sku: str | None = None,
+    skus: Sequence[str] = (),
     offset: int,
     limit: int,
 ) -> tuple[list[Order], int]:
     """The partner's orders, newest first, from the ``offset``-th on, and their number: for callers who count pages.
 
-    ``states`` are any of these, ``sku`` is in one of the items. The native API's cursors (``list_orders``) cost less.
+    ``states`` are any of these, ``standings`` likewise with whether some unit was delivered (None: whatever); ``sku``, or one of ``skus``,
+    is in one of the items. The native API's cursors (``list_orders``) cost less.
     """
     conditions = _conditions(buyer, filters, states, sku)
+    conditions += store.standing_conditions([(state.value, has_units) for state, has_units in standings], skus)
     with db.read() as tx:
         return store.load_slice(tx, buyer.partner_id, buyer.mode, conditions, offset=offset, limit=limit)
 

@@ -30,11 +30,22 @@ class Behaviour(StrEnum):
     """Refused for stock."""
     PRICE_CHANGED = "TEST_PRICE_CHANGED"
     """Refused for its price."""
+    SLOW = "TEST_SLOW"
+    """Bought from the simulated supplier, which takes some seconds."""
+    TIMEOUT = "TEST_TIMEOUT"
+    """The simulated supplier's answer is lost; asked again, it has delivered."""
+    TIMEOUT_LOST = "TEST_TIMEOUT_LOST"
+    """The simulated supplier's answer is lost; asked again, it never got the order: the order fails, and the money is given back."""
+    BAD_CODE = "TEST_BAD_CODE"
+    """Delivered at once, and every code is bad: a claim for it is granted."""
 
 
 _BY_SKU: Final = {behaviour.value: behaviour for behaviour in Behaviour if behaviour is not Behaviour.REAL}
 
 TEST_SKUS: Final = tuple(_BY_SKU)
+
+SUPPLIED: Final = frozenset({Behaviour.SLOW, Behaviour.TIMEOUT, Behaviour.TIMEOUT_LOST})
+"""What is bought from the simulated supplier."""
 
 
 def behaviour_of(sku: str, mode: Mode) -> Behaviour:

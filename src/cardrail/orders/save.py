@@ -7,13 +7,13 @@ netted update for each wallet, slice and platform account, the cost of goods by 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cardrail.access import add_usage
 from cardrail.catalog import use_quotes
-from cardrail.kernel import HoldId, Mode, from_micros, new_body, new_id
+from cardrail.kernel import HoldId, Mode, OrderId, from_micros, new_body, new_id
 from cardrail.ledger import (
     AccountName,
     NewHold,
@@ -34,6 +34,7 @@ from cardrail.orders.history import EVENT_OF_STATE
 from cardrail.orders.model import Order, OrderItem, PayOrder, PlaceOrder
 from cardrail.orders.read import attach_units, reveal_row
 from cardrail.orders.states import OrderState
+from cardrail.sourcing import ProcurementState, insert_procurements
 from cardrail.storage import AuditLog, Tx, audit_entry, insert_events
 from cardrail.vault import Keyring, LotFigures, LotKey, Stock, advance_heads, append_bound_codes, cost_of, generate_test_codes
 
@@ -51,6 +52,8 @@ class Books:
     audit: AuditLog
     keyring: Keyring
     hold_deadline_micros: int = 72 * 3_600 * 1_000_000
+    begin: Callable[[Tx, Sequence[OrderId]], None] | None = None
+    """Enqueues the work for orders that wait for suppliers, in the transaction that writes them; None: a worker looks for them."""
 
 
 def save(tx: Tx, books: Books, plan: Plan) -> None:
@@ -65,6 +68,8 @@ def save(tx: Tx, books: Books, plan: Plan) -> None:
     _write_money(tx, books, sales, facts.stock, now)
     advance_heads(tx, sorted([row for stock in facts.stock.values() for row in stock.moved()], key=lambda row: row[1]))
     _write_orders(tx, sales)
+    if any(sale.sourced for sale in sales):
+        _write_procurements(tx, books, sales, now)
     insert_events(tx, [_event_row(sale, now) for sale in sales])
     if plan.quotes_used:
         use_quotes(tx, plan.quotes_used)
@@ -154,6 +159,22 @@ def _event_row(sale: Sale, now: int) -> tuple[Any, ...]:
         now,
         None,
     )
+
+
+# --- what suppliers are to bring ---------------------------------------------------------------------------------------
+
+
+def _write_procurements(tx: Tx, books: Books, sales: Iterable[Sale], now: int) -> None:
+    """A row for each item that waits for suppliers, and the work for all of them."""
+    rows = []
+    for sale in sales:
+        order = sale.order
+        for item, count, all_or_nothing in sale.sourced:
+            place = (order.id, item.line, order.partner_id, order.mode.value, ProcurementState.WAITING.value)
+            rows.append((*place, item.denomination_id, count, all_or_nothing, now, now))
+    insert_procurements(tx, rows)
+    if books.begin is not None:
+        books.begin(tx, [sale.order.id for sale in sales if sale.sourced])
 
 
 # --- money ------------------------------------------------------------------------------------------------------------
@@ -258,7 +279,7 @@ def _add_costs(
 def _write_holds(tx: Tx, books: Books, sale: Sale, now: int) -> None:
     order = sale.order
     holds = []
-    for item in order.items:
+    for item, amount in sale.holds:
         if not item.total_minor:  # a free one needs no promise
             continue
         item.hold_id = new_id("hld")
@@ -269,7 +290,7 @@ def _write_holds(tx: Tx, books: Books, sale: Sale, now: int) -> None:
                 credit=platform(Purpose.SALES, order.currency, order.mode, books.node),
                 currency=order.currency,
                 mode=order.mode,
-                amount_minor=item.total_minor,
+                amount_minor=amount,
                 partner_id=order.partner_id,
                 order_id=order.id,
                 line=item.line,

@@ -199,6 +199,17 @@ def conditions_of(
     return found
 
 
+def standing_conditions(standings: Sequence[tuple[str, bool | None]], skus: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """What narrows a list of orders to some states, each with or without a delivered unit, and to some skus."""
+    own = order_items.c.order_id == orders.c.id
+    has_units = sa.exists().where(own, order_items.c.delivered > 0)
+    found: list[sa.ColumnElement[bool]] = [sa.exists().where(own, order_items.c.sku.in_(skus))] if skus else []
+    if standings:
+        of_units = {None: sa.true(), True: has_units, False: ~has_units}
+        found.append(sa.or_(*[sa.and_(orders.c.state == state, of_units[wanted]) for state, wanted in standings]))
+    return found
+
+
 def load_slice(
     tx: Tx, partner_id: str, mode: Mode, conditions: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
 ) -> tuple[list[Order], int]:

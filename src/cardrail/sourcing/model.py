@@ -153,12 +153,15 @@ class Attempt:
     reference: str
     state: AttemptState
     max_cost_minor: int
+    expected_cost_minor: int
     cost_currency: str
     asked_at: int
     look_at: int
     deadline_at: int
     match_key: str | None = None
     supplier_order_id: str | None = None
+    refusal: str | None = None
+    """Where it was refused: connector.RefusalKind."""
     delivered: int = 0
     cost_minor: int | None = None
     answered_at: int | None = None

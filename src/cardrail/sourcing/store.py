@@ -426,8 +426,10 @@ _SAVE_ATTEMPT: Final = (
             for name in (
                 "state",
                 "supplier_order_id",
+                "refusal",
                 "delivered",
                 "cost_minor",
+                "cost_currency",
                 "answered_at",
                 "look_at",
                 "looks",
@@ -456,8 +458,10 @@ def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
             "from_state": from_state.value,
             "to_state": one.state.value,
             "to_supplier_order_id": one.supplier_order_id,
+            "to_refusal": one.refusal,
             "to_delivered": one.delivered,
             "to_cost_minor": one.cost_minor,
+            "to_cost_currency": one.cost_currency,
             "to_answered_at": one.answered_at,
             "to_look_at": one.look_at,
             "to_looks": one.looks,
@@ -508,7 +512,7 @@ def reserved_costs(tx: Tx, supplier_ids: Sequence[str]) -> dict[str, int]:
     if not supplier_ids:
         return {}
     query = (
-        sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.max_cost_minor))
+        sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.expected_cost_minor))
         .where(attempts.c.supplier_id.in_(list(supplier_ids)), attempts.c.state.in_(sorted(one.value for one in OPEN)))
         .group_by(attempts.c.supplier_id)
     )

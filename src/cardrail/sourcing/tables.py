@@ -160,8 +160,10 @@ attempts = sa.Table(
     text("state"),  # sourcing.model.AttemptState
     text("match_key", null=True),  # by match: account, product, face value, quantity
     text("supplier_order_id", null=True),
+    text("refusal", null=True),  # sourcing.connector.RefusalKind, where it was refused
     number("delivered", default=0),
-    minor("max_cost_minor"),
+    minor("max_cost_minor"),  # beyond it nothing is earned
+    minor("expected_cost_minor"),  # as the supplier's price list had it
     minor("cost_minor", null=True),  # what it came to
     text("cost_currency"),
     instant("asked_at"),

@@ -41,6 +41,7 @@ from cardrail.vault.errors import (
 from cardrail.vault.find import FoundCode, find_code, inspect_code
 from cardrail.vault.import_codes import ImportOptions, ImportReport, ImportTarget, PurchaseCost, clean_imports, import_codes
 from cardrail.vault.keys import Keyring, MasterKeys, check_keys, create_key_file, open_keyring, service_key
+from cardrail.vault.late import split_known_codes, stock_late_codes
 from cardrail.vault.model import (
     Allocation,
     CodeState,
@@ -54,6 +55,7 @@ from cardrail.vault.model import (
     code_state,
     cost_of,
 )
+from cardrail.vault.on_hand import StockOnHand, stock_on_hand
 from cardrail.vault.read_file import BadLine, DuplicateLine, Lines, parse_expiry
 from cardrail.vault.registered import keys_are_registered
 from cardrail.vault.returns import mark_exceptions, return_to_stock
@@ -136,6 +138,7 @@ __all__ = [
     "SharedImport",
     "Stock",
     "StockMoved",
+    "StockOnHand",
     "TooManyCodes",
     "UnknownColumn",
     "VaultError",
@@ -174,7 +177,10 @@ __all__ = [
     "rotate_master_key",
     "service_key",
     "set_frozen",
+    "split_known_codes",
     "stock_counts",
+    "stock_late_codes",
+    "stock_on_hand",
     "unblock_code",
     "undo_import",
     "unsold_cost",

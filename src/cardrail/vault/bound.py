@@ -1,6 +1,6 @@
 """Codes that arrive already sold: bought for an order item, or generated for a test order. Every code that leaves, leaves the vault.
 
-The bound codes of one process, day, denomination and face value share a lot, and so a data key. Such a lot has no slices: nobody else
+The bound codes of one process, day, denomination, face value and supplier share a lot, and so a data key. Such a lot has no slices: nobody else
 can be given its codes, unless they come back (``return_to_stock``).
 """
 
@@ -43,7 +43,7 @@ def append_bound_codes(
     fingerprints = [marks.of(one.code or one.url or "") for one in codes]
     if len(set(fingerprints)) < len(fingerprints) or store.find_fingerprints(tx, fingerprints):
         raise DuplicateBoundCode(denomination_id=denomination_id, supplier=supplier)
-    source = f"{node} {from_micros(now):%Y-%m-%d}"
+    source = f"{node} {from_micros(now):%Y-%m-%d}" + (f" {supplier}" if supplier is not None else "")
     lot = store.find_bound_lot(
         tx, mode=mode, brand_id=brand_id, denomination_id=denomination_id, face_minor=face_minor, source=source
     )

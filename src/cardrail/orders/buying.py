@@ -1,0 +1,66 @@
+"""What procurement stands on, and what it asks of suppliers: built once, in bootstrap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cardrail.catalog import CatalogCache
+from cardrail.kernel import Clock, Mode, OrderId
+from cardrail.orders.save import Books
+from cardrail.sourcing import Connectors, Listing, Route, Supplier, SupplierState, simulated_listing
+from cardrail.storage import Database, Journal, JournalEntry
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long an item waits for suppliers that are only busy, before what they should have brought is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """One process's way to suppliers."""
+
+    db: Database
+    clock: Clock
+    catalog: CatalogCache
+    books: Books
+    connectors: Connectors
+    journal: Journal | None = None
+    """Where what was bought and given out is kept outside the database. Its own file: the lane writes another."""
+    route: Route = field(default_factory=Route)
+    """Where nobody has set one."""
+    patience_seconds: float = PATIENCE_SECONDS
+    _journal_guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def write_journal(self, entries: Sequence[JournalEntry]) -> None:
+        """Append lines; several threads buy at once."""
+        if self.journal is not None and entries:
+            with self._journal_guard:
+                self.journal.append(entries)
+
+
+SIMULATED: Final = Supplier(
+    id="sup_simulated",
+    name="simulated",
+    kind="simulated",
+    mode=Mode.TEST,
+    state=SupplierState.ACTIVE,
+    currency="USD",
+    config={},
+    secrets=None,
+    priority=100,
+    weight=100,
+    created_at=0,
+    updated_at=0,
+)
+"""Who sells to test orders. It has no row: it costs nothing, and is always there."""
+
+
+def simulated_ways(sku: str, currency: str) -> list[Listing]:
+    """The one way to buy for a test order."""
+    return [simulated_listing(SIMULATED, sku, currency)]
+
+
+def order_ids(ids: Sequence[str]) -> list[OrderId]:
+    return [OrderId(one) for one in ids]

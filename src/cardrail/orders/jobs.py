@@ -1,0 +1,79 @@
+"""The background work of orders: thin, each job calls one use case.
+
+A job here has no steps of its own: ``procure_order`` keeps all that it knows in its own rows and may be begun again anywhere, so
+remembering steps a second time would only cost commits. An order that waits is a chain of visits, each a job with a delay; a chain that
+broke (its job failed, its process died before it wrote the next one) is found by ``wake_orders`` and taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from cardrail.jobs import Jobs, Queue
+from cardrail.kernel import OrderId, to_micros
+from cardrail.orders.buying import Buying
+from cardrail.orders.procure import procure_order
+from cardrail.sourcing import overdue
+from cardrail.storage import Tx
+
+QUEUE: Final = "procure"
+BATCHES: Final = "procure-batches"
+PROCURE: Final = "order.procure"
+PROCURE_BATCH: Final = "order.procure_batch"
+
+CONCURRENCY: Final = 48
+POLL_SECONDS: Final = 0.1
+DIRECT_MAX: Final = 4
+"""Orders of a batch that get their jobs in the lane's own transaction; more are one job there, which makes theirs."""
+OVERDUE_SECONDS: Final = 20.0
+WAKE_MAX: Final = 500
+
+
+def register_jobs(jobs: Jobs, buying: Buying) -> None:
+    """Tell what there is to do for orders that wait for suppliers."""
+    jobs.add_queue(Queue(QUEUE, worker_concurrency=CONCURRENCY, polling_seconds=POLL_SECONDS))
+    jobs.add_queue(Queue(BATCHES, worker_concurrency=4, polling_seconds=POLL_SECONDS))
+
+    @jobs.workflow(PROCURE)
+    def procure(order_id: str, round_: int) -> None:
+        rest = procure_order(buying, OrderId(order_id), round_)
+        if rest.until is not None:
+            wait = max(0.0, (rest.until - to_micros(buying.clock.now())) / 1_000_000)
+            with buying.db.transaction() as tx:
+                _visit(jobs, tx, order_id, rest.round, wait)
+
+    @jobs.workflow(PROCURE_BATCH)
+    def procure_batch(order_ids: list[str]) -> None:
+        with buying.db.transaction() as tx:
+            for order_id in order_ids:
+                _visit(jobs, tx, order_id, 0)
+
+
+def begin_with(jobs: Jobs) -> Callable[[Tx, Sequence[OrderId]], None]:
+    """What the lane calls in its transaction. Where nothing is prepared to enqueue, ``wake_orders`` finds the orders."""
+
+    def begin(tx: Tx, orders: Sequence[OrderId]) -> None:
+        if not jobs.is_prepared:
+            return
+        if len(orders) <= DIRECT_MAX:
+            for one in orders:
+                _visit(jobs, tx, one, 0)
+        else:
+            jobs.enqueue(tx, PROCURE_BATCH, BATCHES, f"orders:{orders[0]}", list(orders))
+
+    return begin
+
+
+def wake_orders(jobs: Jobs, buying: Buying) -> int:
+    """Take up the orders whose next visit is overdue; how many. Run from time to time."""
+    now = to_micros(buying.clock.now())
+    with buying.db.transaction() as tx:
+        late = overdue(tx, now - int(OVERDUE_SECONDS * 1_000_000), WAKE_MAX)
+        for order_id, round_ in late:
+            jobs.enqueue(tx, PROCURE, QUEUE, f"order:{order_id}:{round_}:{now // 60_000_000}", order_id, round_)
+    return len(late)
+
+
+def _visit(jobs: Jobs, tx: Tx, order_id: str, round_: int, wait: float = 0.0) -> None:
+    jobs.enqueue(tx, PROCURE, QUEUE, f"order:{order_id}:{round_}", order_id, round_, delay=wait)

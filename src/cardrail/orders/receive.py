@@ -1,0 +1,363 @@
+"""Writing down what a supplier answered: one transaction for the attempt, the codes, the money, the order's state and its event.
+
+A code becomes readable in the transaction that posts its price. Codes for which nobody waits any more become stock. The order of locks
+is everybody's: the wallet, the order, then what waits for suppliers and its attempts, lots, and last the supplier's health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from cardrail.catalog import CatalogSnapshot
+from cardrail.kernel import HoldId, Mode, OrderId, PlainCode, from_micros, share, to_micros
+from cardrail.ledger import Purpose, TransferPurpose, book, platform, post_hold, supplier_account, void_hold
+from cardrail.orders import store
+from cardrail.orders.buying import SIMULATED, Buying
+from cardrail.orders.decide import charge_of
+from cardrail.orders.history import change_state
+from cardrail.orders.journal import journal_entry
+from cardrail.orders.locks import lock_order
+from cardrail.orders.model import Order, OrderItem
+from cardrail.orders.save import TEST_BRAND
+from cardrail.orders.states import OrderState, advance, outcome_of, state_of
+from cardrail.sourcing import (
+    Answered,
+    Attempt,
+    AttemptState,
+    Delivered,
+    LookupOutcome,
+    Procurement,
+    ProcurementState,
+    RefusalKind,
+    after_call,
+    after_purchase,
+    is_overdue,
+    load_attempt,
+    load_attempts,
+    load_health,
+    load_procurements,
+    save_attempt,
+    save_health,
+    save_procurement,
+    take_stock,
+    told,
+)
+from cardrail.storage import Tx, in_tx
+from cardrail.vault import NEVER, append_bound_codes, split_known_codes, stock_late_codes
+
+S: Final = OrderState
+ACTOR: Final = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call came to, and what it makes of the attempt."""
+
+    outcome: LookupOutcome | None
+    change: Callable[[Attempt, int], Attempt]
+    answered: Answered | None
+    wait_seconds: float | None = None
+    latency_us: int | None = None
+
+
+def receive(buying: Buying, snapshot: CatalogSnapshot, asked: Attempt, call: Call) -> None:
+    """Write down what came of a call. If somebody else has ended the attempt meanwhile, only late codes are kept."""
+    now = buying.clock.now()
+    changed = in_tx(buying.db, lambda tx: _receive(tx, buying, snapshot, asked, call, now))
+    if changed is not None:
+        buying.write_journal([journal_entry(changed, to_micros(now))])
+
+
+def _receive(tx: Tx, buying: Buying, snapshot: CatalogSnapshot, asked: Attempt, call: Call, now: datetime) -> Order | None:
+    """The order, if codes were given to it."""
+    at = to_micros(now)
+    order = lock_order(tx, OrderId(asked.order_id))
+    waiting = next(one for one in load_procurements(tx, order.id, lock=True) if one.line == asked.line)
+    item = next(one for one in order.items if one.line == asked.line)
+    known = load_attempt(tx, asked.id, lock=True)
+    assert known is not None, asked.id
+    given = False
+    if known.is_open:
+        attempt = call.change(known, at)
+        if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
+            receipt = _Receipt(tx, buying, snapshot, order, item, waiting, attempt, call.outcome, now)
+            attempt, waiting = receipt.keep()
+            given = receipt.given > 0
+        save_attempt(tx, attempt, from_state=known.state)
+        settle_item(tx, order, item, waiting, now, has_changed=isinstance(call.outcome, Delivered))
+    _note_health(tx, asked, call, at)
+    return order if given else None
+
+
+# --- codes and money --------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Receipt:
+    """Codes that came, on their way into the vault and the books."""
+
+    tx: Tx
+    buying: Buying
+    snapshot: CatalogSnapshot
+    order: Order
+    item: OrderItem
+    waiting: Procurement
+    attempt: Attempt
+    delivered: Delivered
+    now: datetime
+    given: int = 0
+
+    def keep(self) -> tuple[Attempt, Procurement]:
+        """Give the item what it waits for, make stock of the rest, and book what all of it cost."""
+        codes, known = split_known_codes(self.tx, self.buying.books.keyring, self._brand_id, self.delivered.codes)
+        wanted = self._wanted(len(codes))
+        mine, late = codes[:wanted], codes[wanted:]
+        cost = self.attempt.cost_minor or 0
+        kept = len(mine) + len(late)
+        if mine:
+            self._give(mine)
+        late_cost = share(cost, kept, len(mine), len(late)) if kept else 0
+        if late:
+            self._stock(late, late_cost)
+        self._book_cost(cost - late_cost)
+        attempt = self.attempt
+        at = to_micros(self.now)
+        if known:
+            attempt = told(attempt, f"{len(known)} of the codes were in the vault already: they are not given out again", at)
+        if late:
+            attempt = told(attempt, f"{len(late)} codes came too late, and are in stock now", at)
+        waiting = replace(self.waiting, delivered=self.waiting.delivered + len(mine))
+        self.given = len(mine)
+        return replace(attempt, delivered=min(len(mine), attempt.quantity)), waiting
+
+    def _wanted(self, came: int) -> int:
+        """How many of the codes the item still waits for: none once it is closed, and all or none where parts were refused."""
+        if self.item.state not in (S.PROCESSING, S.NEEDS_REVIEW):
+            return 0
+        missing = self.waiting.quantity - self.waiting.delivered
+        if self.waiting.all_or_nothing and came < missing:
+            return 0
+        return min(came, missing)
+
+    @property
+    def _brand_id(self) -> str:
+        offer = self.snapshot.denomination(self.item.denomination_id)
+        return TEST_BRAND if self.order.mode is Mode.TEST or offer is None else offer.brand_id
+
+    @property
+    def _expires_at(self) -> int:
+        expires = self.delivered.expires_at
+        return NEVER if expires is None else to_micros(expires)
+
+    def _give(self, codes: Sequence[PlainCode]) -> None:
+        """Seal the codes, bind them to the item, and charge for them."""
+        item, order = self.item, self.order
+        allocation = append_bound_codes(
+            self.tx,
+            self.buying.books.keyring,
+            mode=order.mode,
+            brand_id=self._brand_id,
+            denomination_id=item.denomination_id,
+            face_minor=item.face_minor,
+            codes=codes,
+            now=to_micros(self.now),
+            actor=ACTOR,
+            node=self.buying.books.node,
+            supplier=self.attempt.supplier_id,
+            expires_at=self._expires_at,
+        )
+        if item.allocations:
+            row = (allocation.lot_id, allocation.first_seq, allocation.count, allocation.expires_at, order.id, item.line)
+            store.insert_allocations(self.tx, [row])
+        item.allocations.append(allocation)
+        post_units(self.tx, order, item, item.delivered + len(codes), node=self.buying.books.node, now=self.now)
+
+    def _stock(self, codes: Sequence[PlainCode], cost_minor: int) -> None:
+        """Codes that nobody waits for: they are on sale from now on."""
+        attempt = self.attempt
+        lot = stock_late_codes(
+            self.tx,
+            self.buying.books.keyring,
+            mode=self.order.mode,
+            brand_id=self._brand_id,
+            denomination_id=self.item.denomination_id,
+            face_minor=self.item.face_minor,
+            codes=codes,
+            supplier=attempt.supplier_id,
+            source=f"late codes of {attempt.id}",
+            cost_minor=cost_minor,
+            cost_currency=attempt.cost_currency,
+            now=to_micros(self.now),
+            actor=ACTOR,
+            expires_at=self._expires_at,
+        )
+        if cost_minor:
+            self._book(Purpose.STOCK, self._supplier, cost_minor, attempt.cost_currency, TransferPurpose.STOCK_IN, lot.id)
+
+    def _book_cost(self, cost_minor: int) -> None:
+        """What the sold codes cost: in the order's currency where a rate of the day leads there, the rest in the FX position."""
+        if cost_minor <= 0:
+            return
+        paid_in, sold_in, reference = self.attempt.cost_currency, self.order.currency, self.attempt.id
+        exchange = self.snapshot.exchange(paid_in, sold_in)
+        if paid_in == sold_in or exchange is None:
+            self._book(Purpose.COST_OF_GOODS, self._supplier, cost_minor, paid_in, TransferPurpose.PURCHASE, reference)
+            return
+        here = (2 * cost_minor * exchange.numerator + exchange.denominator) // (2 * exchange.denominator)
+        self._book(Purpose.FX_POSITION, self._supplier, cost_minor, paid_in, TransferPurpose.PURCHASE, reference)
+        if here:
+            self._book(Purpose.COST_OF_GOODS, Purpose.FX_POSITION, here, sold_in, TransferPurpose.EXCHANGE, reference)
+
+    @property
+    def _supplier(self) -> Any:
+        return supplier_account(self.attempt.supplier_id, self.attempt.cost_currency, self.order.mode)
+
+    def _book(self, debit: Any, credit: Any, amount: int, code: str, purpose: TransferPurpose, reference: str) -> None:
+        book(
+            self.tx,
+            debit=debit,
+            credit=credit,
+            amount_minor=amount,
+            currency=code,
+            mode=self.order.mode,
+            node=self.buying.books.node,
+            purpose=purpose,
+            now=self.now,
+            reference=reference,
+            order_id=self.order.id,
+        )
+
+
+def post_units(tx: Tx, order: Order, item: OrderItem, delivered: int, *, node: str, now: datetime) -> None:
+    """Charge the item's hold for units that came now: price, fees and tax, each to its account.
+
+    The tax is on all units together, as when the line was priced, so the parts of a line that comes in pieces sum to its price.
+    """
+    more = delivered - item.delivered
+    sale, fee = more * item.unit_price_minor, more * item.unit_fee_minor
+    tax = charge_of(item, delivered) - charge_of(item, item.delivered) - sale - fee
+    parts = (
+        (TransferPurpose.SALE, Purpose.SALES, sale),
+        (TransferPurpose.FEE, Purpose.FEES, fee),
+        (TransferPurpose.TAX, Purpose.TAX, tax),
+    )
+    for purpose, account, amount in parts:
+        if amount and item.hold_id is not None:
+            earns = platform(account, order.currency, order.mode, node)
+            post_hold(tx, HoldId(item.hold_id), amount, now=now, purpose=purpose, credit=earns, reference=order.reference)
+    item.delivered = delivered
+    item.charged_minor += sale + fee + tax
+    order.charged_minor += sale + fee + tax
+
+
+# --- how the item and its order stand ---------------------------------------------------------------------------------
+
+
+def settle_item(tx: Tx, order: Order, item: OrderItem, waiting: Procurement, now: datetime, *, has_changed: bool) -> None:
+    """Write the item's and the order's state, as the attempts now say. Everything is locked by the caller."""
+    at = to_micros(now)
+    attempts = [one for one in load_attempts(tx, order.id) if one.line == item.line]
+    is_open = any(one.is_open for one in attempts)
+    is_late = any(is_overdue(one, at) for one in attempts)
+    before = item.state
+    because = "delivered"
+    if item.state in (S.PROCESSING, S.NEEDS_REVIEW):
+        if waiting.delivered == waiting.quantity:
+            item.state = advance(item.state, outcome_of(item.quantity, item.delivered))
+        elif is_late and item.state is S.PROCESSING:
+            item.state, because = advance(item.state, S.NEEDS_REVIEW), "a supplier's answer is unknown past its deadline"
+        elif item.state is S.NEEDS_REVIEW and waiting.state is ProcurementState.REVIEW and not is_late:
+            item.state, because = advance(item.state, S.PROCESSING), "the supplier's answer is known now"
+    closed = item.state not in (S.PROCESSING, S.NEEDS_REVIEW)
+    state = _procurement_state(waiting, item, closed=closed, is_open=is_open, is_late=is_late)
+    save_procurement(tx, replace(waiting, state=state, wake_at=at))
+    if has_changed or item.state is not before:
+        _write_order(tx, order, because, at)
+
+
+def _procurement_state(waiting: Procurement, item: OrderItem, *, closed: bool, is_open: bool, is_late: bool) -> ProcurementState:
+    if closed:
+        return ProcurementState.REVIEW if is_open else ProcurementState.DONE
+    if item.state is S.NEEDS_REVIEW:
+        return ProcurementState.REVIEW if is_late or waiting.state is ProcurementState.REVIEW else waiting.state
+    return ProcurementState.BUYING
+
+
+def close_item(buying: Buying, order_id: OrderId, line: int, because: str, attempts: int) -> None:
+    """What has not come by now will not come: give back what is left of the item's hold.
+
+    Unless something has happened since that was decided: then it is decided again.
+    """
+    now = to_micros(buying.clock.now())
+    in_tx(buying.db, lambda tx: _close_item(tx, order_id, line, because, attempts, now))
+
+
+def _close_item(tx: Tx, order_id: OrderId, line: int, because: str, attempts: int, now: int) -> None:
+    order = lock_order(tx, order_id)
+    waiting = next(one for one in load_procurements(tx, order_id, lock=True) if one.line == line)
+    item = next(one for one in order.items if one.line == line)
+    past = [one for one in load_attempts(tx, order_id) if one.line == line]
+    if len(past) != attempts or any(one.is_open for one in past) or item.state is not S.PROCESSING:
+        return
+    finish_item(tx, item, now)
+    trace = (*waiting.trace, (now, because))
+    save_procurement(tx, replace(waiting, state=ProcurementState.DONE, trace=trace, wake_at=now))
+    _write_order(tx, order, because, now)
+
+
+def finish_item(tx: Tx, item: OrderItem, now: int) -> None:
+    """The item's final state, by what came of it; the rest of its money is free again."""
+    item.state = advance(item.state, outcome_of(item.quantity, item.delivered))
+    if item.hold_id is not None:
+        void_hold(tx, HoldId(item.hold_id), now=from_micros(now))
+
+
+def review_overdue(buying: Buying, order_id: OrderId) -> None:
+    """Ask a human about items with an attempt that is unknown past its deadline."""
+    now = to_micros(buying.clock.now())
+    in_tx(buying.db, lambda tx: _review_overdue(tx, order_id, now))
+
+
+def _review_overdue(tx: Tx, order_id: OrderId, now: int) -> None:
+    order = lock_order(tx, order_id)
+    late = {one.line for one in load_attempts(tx, order_id) if is_overdue(one, now)}
+    for one in load_procurements(tx, order_id, lock=True):
+        if one.line not in late or one.state is not ProcurementState.BUYING:
+            continue
+        item = next(item for item in order.items if item.line == one.line)
+        if item.state is S.PROCESSING:
+            item.state = advance(item.state, S.NEEDS_REVIEW)
+        save_procurement(tx, replace(one, state=ProcurementState.REVIEW, wake_at=now))
+    _write_order(tx, order, "a supplier's answer is unknown past its deadline", now)
+
+
+def _write_order(tx: Tx, order: Order, because: str, now: int) -> None:
+    """Write the order and its items; an event where its state changes."""
+    state = state_of([item.state for item in order.items])
+    if state is not order.state:
+        change_state(tx, order, state, because=because, actor=ACTOR, now=now)
+        return
+    order.updated_at = now
+    store.update_order(tx, order, from_version=order.version)
+
+
+# --- the supplier's health --------------------------------------------------------------------------------------------
+
+
+def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int) -> None:
+    """What the call says about the supplier; and what was bought, off its stock and balance as we know them."""
+    if attempt.supplier_id == SIMULATED.id or call.answered is None:
+        return
+    health = load_health(tx, attempt.supplier_id, lock=True)
+    wait = None if call.wait_seconds is None else int(call.wait_seconds * 1_000_000)
+    health = after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait)
+    known = load_attempt(tx, attempt.id)
+    if attempt.is_open and known is not None and known.state is AttemptState.DELIVERED and isinstance(call.outcome, Delivered):
+        health = after_purchase(health, known.cost_minor or 0, len(call.outcome.codes), now)
+        take_stock(tx, attempt.supplier_id, attempt.supplier_sku, len(call.outcome.codes))
+    elif known is not None and known.state is AttemptState.REFUSED and known.refusal == RefusalKind.OUT_OF_STOCK:
+        take_stock(tx, attempt.supplier_id, attempt.supplier_sku, 2**53)
+    save_health(tx, health)
