@@ -3,6 +3,7 @@
 from cardrail.ledger.adjust import By, credit, debit, open_wallet, reverse, set_credit_limit
 from cardrail.ledger.book import book
 from cardrail.ledger.changes import BalanceChange, slice_changes
+from cardrail.ledger.entries import WalletEntry, entries_between, order_entry, slice_entries
 from cardrail.ledger.errors import (
     AccountFull,
     AlreadyReversed,
@@ -97,6 +98,7 @@ __all__ = [
     "TransferPurpose",
     "TransferReferenceUsed",
     "Wallet",
+    "WalletEntry",
     "WalletMovement",
     "WalletNotFound",
     "WalletOverdrawn",
@@ -108,6 +110,7 @@ __all__ = [
     "credit",
     "debit",
     "debit_wallets",
+    "entries_between",
     "first_movement_at",
     "get_transfer",
     "insert_transfers",
@@ -117,6 +120,7 @@ __all__ = [
     "load_order_transfers",
     "load_wallets",
     "open_wallet",
+    "order_entry",
     "order_sums",
     "overdue_holds",
     "partner_wallets",
@@ -129,6 +133,7 @@ __all__ = [
     "reverse",
     "set_credit_limit",
     "slice_changes",
+    "slice_entries",
     "stock_sums",
     "supplier_account",
     "transfers_after",

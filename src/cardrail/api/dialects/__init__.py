@@ -3,7 +3,7 @@
 from typing import Final
 
 from cardrail.api.compat import Dialect
-from cardrail.api.dialects import finperks, foxreload, oneclickdz
+from cardrail.api.dialects import finperks, foxreload, oneclickdz, starship
 
-DIALECTS: Final[tuple[Dialect, ...]] = (finperks.DIALECT, foxreload.DIALECT, oneclickdz.DIALECT)
+DIALECTS: Final[tuple[Dialect, ...]] = (finperks.DIALECT, foxreload.DIALECT, oneclickdz.DIALECT, starship.DIALECT)
 """All of them, as they are served."""
