@@ -14,16 +14,29 @@ from typing import Final
 from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions, parse_networks
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
+from cardrail.delivery import LinkSigner
 from cardrail.jobs import Jobs
 from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
 from cardrail.ledger import TRANSFER_SERIES
-from cardrail.orders import Books, OrderRequest, Outcome, Shop, catch_up, place_orders
+from cardrail.orders import (
+    Books,
+    Buying,
+    OrderRequest,
+    Outcome,
+    Shop,
+    begin_with,
+    catch_up,
+    place_orders,
+    register_jobs,
+)
+from cardrail.settlement import ExportDesk, register_settlement_jobs
+from cardrail.sourcing import Connectors, Route
 from cardrail.storage import EVENT_SERIES, AuditLog, Database, Journal, Lane, Sequencer
 from cardrail.storage.migrations import current_revision, newest_revision
 from cardrail.vault import CodeOpener, Keyring, check_keys, keys_are_registered, service_key
-from cardrail.webhooks import FORMATS, AddressRules, EndpointBook, Sender, SenderPace, parse_schedule
+from cardrail.webhooks import AddressRules, EndpointBook, Sender, SenderPace, parse_schedule
 
-_SERVICES: Final = ("audit", "cursor", "token", "credential")
+_SERVICES: Final = ("audit", "cursor", "token", "credential", "claim", "export")
 
 
 class SchemaOutdated(CardrailError):
@@ -48,6 +61,8 @@ class Cardrail:
     shop: Shop
     lane: Lane[OrderRequest, Outcome]
     cursors: CursorSealer
+    links: LinkSigner
+    """Makes claim links."""
     sealer: SecretSealer
     """Seals what dialects sign with, and whatever else must be usable again."""
     credentials: CredentialBook
@@ -56,8 +71,12 @@ class Cardrail:
     sessions: Sessions
     webhooks: EndpointBook
     journal: Journal
+    buying: Buying
+    """The way to suppliers."""
     jobs: Jobs
     """Prepared or started by whoever serves."""
+    exports: ExportDesk
+    """Makes exports, and signs their links."""
     sequencer: Sequencer
     """Started by whoever works: rows that readers follow have no place before."""
     sender: Sender
@@ -73,6 +92,7 @@ class Cardrail:
         with ExitStack() as last_to_first:
             last_to_first.callback(self.db.close)
             last_to_first.callback(self.journal.close)
+            last_to_first.callback(self.buying.close)
             last_to_first.callback(self.sequencer.stop)  # after the last writer, so that little is left for the next start
             last_to_first.callback(self.lane.stop)
             last_to_first.callback(self.sender.stop)
@@ -98,24 +118,40 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         raise SchemaOutdated(database=current_revision(db), needed=newest_revision())
     given = settings.master_keys
     keyring = Keyring.from_text(given.get_secret_value()) if given is not None else Keyring.from_file(settings.key_path)
-    audit_key, cursor_key, token_key, credential_key = _service_keys(db, keyring, clock)
+    audit_key, cursor_key, token_key, credential_key, claim_key, export_key = _service_keys(db, keyring, clock)
     node = settings.node_name
     catalog = CatalogCache(db, clock)
     keys = KeyCache(db, clock)
     sealer = SecretSealer(credential_key)
     opener = CodeOpener(keyring)
     audit = AuditLog(audit_key, f"{node}/{chain}")
-    book = EndpointBook(
-        db, clock, audit, sealer, AddressRules(parse_networks(settings.webhook_networks.split())), frozenset(FORMATS)
-    )
+    rules = AddressRules(parse_networks(settings.webhook_networks.split()))
+    book = EndpointBook(db, clock, audit, sealer, rules)
+    jobs = Jobs(db)
     books = Books(
         node=node,
         audit=AuditLog(audit_key, f"{node}/lane"),
         keyring=keyring,
         hold_deadline_micros=settings.hold_deadline_hours * 3_600 * 1_000_000,
+        begin=begin_with(jobs),
     )
     journal = Journal(settings.data_dir / "journal", node, flush=settings.journal_fsync)
     shop = Shop(db, clock, catalog, books, settings.unpaid_order_minutes, journal)
+    buying = Buying(
+        db,
+        clock,
+        catalog,
+        books,
+        Connectors(sealer),
+        Journal(settings.data_dir / "journal", f"{node}.supply", flush=settings.journal_fsync),
+        Route(settings.routing_policy, None, settings.margin_floor_bps),
+        settings.supplier_patience_seconds,
+    )
+    register_jobs(jobs, buying)
+
+    jobs = Jobs(db)
+    exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
+    register_settlement_jobs(jobs, exports)
 
     def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
         return place_orders(shop, requests)
@@ -139,6 +175,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
             queue_max=settings.lane_queue_max,
         ),
         cursors=CursorSealer(cursor_key),
+        links=LinkSigner(claim_key),
         sealer=sealer,
         credentials=CredentialBook(db, sealer, keys),
         rates=RateLimiter(settings.rate_limit_storage),
@@ -146,7 +183,8 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         sessions=Sessions(db, clock, token_key),
         webhooks=book,
         journal=journal,
-        jobs=Jobs(db),
+        buying=buying,
+        jobs=jobs,
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
         sender=Sender(book, opener, _sender_pace(settings)),
     )

@@ -6,7 +6,7 @@ from cardrail.access import purge_usage
 from cardrail.bootstrap import Cardrail
 from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds
-from cardrail.orders import expire_unpaid
+from cardrail.orders import expire_unpaid, wake_orders
 from cardrail.storage import anchor_heads
 from cardrail.vault import service_key
 
@@ -31,6 +31,7 @@ def chores(cardrail: Cardrail) -> list[Chore]:
 
     return [
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
+        Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
         Chore("report-overdue-holds", "*/5 * * * *", report_overdue_holds),
         Chore("anchor-audit", "5 0 * * *", anchor_audit),
         Chore("purge-limit-usage", "43 * * * *", purge_limit_usage),

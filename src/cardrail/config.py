@@ -39,6 +39,16 @@ class Settings(BaseSettings):
         default=None, description="TOML file with a section per dialect: overrides of what its vendor leaves open."
     )
 
+    public_url: str = Field(
+        default="", pattern=r"^(https?://[^\s?#]+)?$", description="Where recipients reach this server: the beginning of claim links."
+    )
+    brand_name: str = Field(default="", max_length=80, description="Your name on claim pages and in messages.")
+    brand_contact: str = Field(default="", max_length=120, description="Whom recipients may ask: an address or a number, shown as text.")
+    brand_color: str = Field(
+        default="#1d4ed8", pattern=r"^#[0-9a-fA-F]{6}$", description="Colour of buttons on claim pages; their text is white."
+    )
+    brand_logo: Path | None = Field(default=None, description="Picture file (PNG, JPEG, WebP, GIF) for claim pages.")
+
     lane_queue_max: int = Field(
         default=4_096, ge=1, description="Orders that may wait; beyond it the answer is 503 with Retry-After."
     )
@@ -60,6 +70,15 @@ class Settings(BaseSettings):
         default=False, description="Whether orders whose codes were revealed may be invalidated, at our loss."
     )
     unpaid_order_minutes: int = Field(default=30, ge=1, description="How long an unpaid order waits for its payment.")
+    routing_policy: Literal["cheapest", "fastest", "weighted", "priority"] = Field(
+        default="cheapest", description="Whom to buy from first, where no route was set for a product."
+    )
+    margin_floor_bps: int = Field(
+        default=0, ge=0, lt=10_000, description="Part of the price, in 1/10,000, that a purchase from a supplier must leave."
+    )
+    supplier_patience_seconds: float = Field(
+        default=60.0, ge=0, description="How long an item waits for suppliers that are only busy, before it is given up."
+    )
     hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
     webhook_networks: str = Field(
         default="",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cardrail.catalog import CatalogCache
-from cardrail.kernel import Clock, Mode, OrderId
+from cardrail.kernel import Clock, Mode
 from cardrail.orders.save import Books
 from cardrail.sourcing import Connectors, Listing, Route, Supplier, SupplierState, simulated_listing
 from cardrail.storage import Database, Journal, JournalEntry
@@ -39,6 +39,12 @@ class Buying:
             with self._journal_guard:
                 self.journal.append(entries)
 
+    def close(self) -> None:
+        """Let go of connections and of the journal's file."""
+        self.connectors.close()
+        if self.journal is not None:
+            self.journal.close()
+
 
 SIMULATED: Final = Supplier(
     id="sup_simulated",
@@ -60,7 +66,3 @@ SIMULATED: Final = Supplier(
 def simulated_ways(sku: str, currency: str) -> list[Listing]:
     """The one way to buy for a test order."""
     return [simulated_listing(SIMULATED, sku, currency)]
-
-
-def order_ids(ids: Sequence[str]) -> list[OrderId]:
-    return [OrderId(one) for one in ids]
