@@ -81,6 +81,8 @@ def error_answer(error: CardrailError, facts: dict[str, Any]) -> Answer:
 
 
 def _detail(error: CardrailError, code: str, facts: dict[str, Any]) -> str:
+    if code == _INTERNAL[1]:
+        return _TEXTS[code]
     known = error.facts
     if error.code == "insufficient_funds" and "currency" in facts:
         unit = facts["currency"]
