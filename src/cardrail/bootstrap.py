@@ -149,7 +149,6 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
     )
     register_jobs(jobs, buying)
 
-    jobs = Jobs(db)
     exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
     register_settlement_jobs(jobs, exports)
 
@@ -185,6 +184,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         journal=journal,
         buying=buying,
         jobs=jobs,
+        exports=exports,
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
         sender=Sender(book, opener, _sender_pace(settings)),
     )

@@ -1,3 +1,5 @@
+"""A shop whose orders are claimed by link; and one that is served, as the tests of the API have it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,7 +8,10 @@ import pytest
 
 from cardrail.storage import Database
 from cardrail.vault import Keyring, create_key_file
+from tests.api.conftest import server
 from tests.delivery.build import ClaimWorld
+
+__all__ = ["server", "world"]
 
 
 @pytest.fixture

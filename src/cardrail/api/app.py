@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
+from cardrail.api.claim import CLAIM_PAGES
 from cardrail.api.compat import Mounts, load_profiles
 from cardrail.api.desk import Desk, check_described, guard, kept_in
 from cardrail.api.dialects import DIALECTS
@@ -33,14 +34,14 @@ THREADS_MAX = 16
 
 def create_app(cardrail: Installation) -> ASGIApp:
     """The whole HTTP surface of an installation, as one ASGI application. It must run on one event loop."""
-    check_described([*ROUTES, *PAGES])
+    check_described([*ROUTES, *PAGES, *CLAIM_PAGES])
     threads = Readers(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)))
     meters = Meters(cardrail)
     cardrail.lane.on_batch = meters.batch
     gate = Gate(cardrail, threads)
     desk = Desk(cardrail, gate, meters, threads)
     routes = Litestar(
-        route_handlers=[*ROUTES, *PAGES],
+        route_handlers=[*ROUTES, *PAGES, *CLAIM_PAGES],
         guards=[guard],
         exception_handlers={Exception: _answer_error},
         openapi_config=None,
@@ -57,7 +58,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
 
 def description() -> bytes:
     """The OpenAPI description, as it is served and as it is committed."""
-    return msgspec.json.format(msgspec.json.encode(describe_api([*ROUTES, *PAGES])), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(describe_api([*ROUTES, *PAGES, *CLAIM_PAGES])), indent=2) + b"\n"
 
 
 def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -257,6 +257,17 @@ STATUS: Final[dict[str, int]] = {
     "invalid_export": 422,
     "format_unavailable": 422,
     "invalid_link": 403,
+    # Webhooks.
+    "webhook_error": 422,
+    "endpoint_not_found": 404,
+    "delivery_not_found": 404,
+    "invalid_endpoint": 422,
+    "https_required": 422,
+    "address_forbidden": 422,
+    "unknown_event_type": 422,
+    "unknown_webhook_format": 422,
+    "too_many_endpoints": 409,
+    "endpoint_disabled": 409,
     # Us.
     "stock_moved": 503,
     "unavailable": 503,

@@ -16,7 +16,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from cardrail import __version__
-from cardrail.api import wire, wire_settlement
+from cardrail.api import wire, wire_settlement, wire_webhooks
 from cardrail.api.desk import OPERATION, Operation
 from cardrail.api.errors import STATUS
 from cardrail.api.wire import END, OrderIn, OrderOut, ProblemOut
@@ -104,7 +104,10 @@ _IDEMPOTENCY_KEY: Final = {
 }
 _REQUEST_ID: Final = {"description": "Names the request in our log.", "schema": {"type": "string"}}
 _PATH_DESCRIPTIONS: Final = {
+    "endpoint_id": ("The webhook endpoint's id.", "whe_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+    "event_id": ("The event's id.", "evt_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "order_id": ("The order's id.", "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+    "claim_id": ("The claim's id.", "clm_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "quote_id": ("The quote's id.", "quo_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "product": ("The product's id or code.", "prd_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "sku": ("The denomination's sku.", "EXAMPLE-SKU"),
@@ -310,7 +313,7 @@ def _member_docs(name: str) -> dict[str, str]:
 def _all_member_docs() -> dict[str, dict[str, str]]:
     """Class → member → the string below it, read from the source of the wire types."""
     found: dict[str, dict[str, str]] = {}
-    for node in [node for module in (wire, wire_settlement) for node in ast.parse(inspect.getsource(module)).body]:
+    for node in [node for module in (wire, wire_settlement, wire_webhooks) for node in ast.parse(inspect.getsource(module)).body]:
         if isinstance(node, ast.ClassDef):
             docs = found[node.name] = {}
             for member, text in zip(node.body, node.body[1:], strict=False):

@@ -410,6 +410,51 @@ class QuoteOut(Struct):
     order_id: str | None
 
 
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+class ClaimsIn(_In, omit_defaults=True):
+    """Which links to make."""
+
+    per: Literal["order", "unit"] = "order"
+    """One link for the order, or one for each delivered unit."""
+    protection: Literal["PRIVATE", "PROTECTED"] = "PRIVATE"
+    """Who has a private link may open it; a protected one needs a PIN too."""
+    pin: Annotated[str, Meta(pattern=r"^[0-9]{4,12}" + END)] | None = None
+    """Your own PIN for all of them; made up unless given."""
+    expires_days: Annotated[int, Meta(ge=1, le=3_650)] | None = None
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?" + END)] | None = None
+    """The recipient's, where known; his browser's otherwise."""
+    recipient: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
+    """A name to greet him by."""
+
+
+class ClaimOut(Struct):
+    """One claim link."""
+
+    id: str
+    order_id: str
+    line: int | None
+    """Null: the whole order."""
+    unit: int | None
+    """1, 2, 3 … of the line; null: all of it."""
+    state: Literal["UNCLAIMED", "CLAIMED", "EXPIRED", "REVOKED"]
+    protection: Literal["PRIVATE", "PROTECTED"]
+    url: str
+    pin: str | None
+    """In the answer that made it; null ever after."""
+    created_at: Moment
+    expires_at: Moment | None
+    claimed_at: Moment | None
+
+
+class ClaimPinOut(Struct):
+    """A new PIN."""
+
+    claim_id: str
+    pin: str
+
+
 # --- money and access -------------------------------------------------------------------------------------------------
 
 

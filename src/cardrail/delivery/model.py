@@ -12,7 +12,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -100,7 +100,7 @@ class Claim:
     claimed_at: int | None
     revoked_at: int | None
 
-    def state(self, now: int) -> str:
+    def state(self, now: int) -> Literal["UNCLAIMED", "CLAIMED", "EXPIRED", "REVOKED"]:
         """UNCLAIMED, CLAIMED, EXPIRED or REVOKED."""
         if self.revoked_at is not None:
             return "REVOKED"

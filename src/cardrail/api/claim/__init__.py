@@ -1,0 +1,5 @@
+"""The pages behind claim links."""
+
+from cardrail.api.claim.pages import CLAIM_PAGES
+
+__all__ = ["CLAIM_PAGES"]
