@@ -190,13 +190,20 @@ class ExportIn(_In, omit_defaults=True):
     """For a statement."""
 
 
+class ExportListQuery(_Query):
+    """How many."""
+
+    limit: LimitParameter = 50
+
+
 class ExportOut(Struct):
     """An export: made at once where it is small, else in the background."""
 
     id: str
     kind: str
     format: str
-    state: Literal["waiting", "running", "done", "failed", "expired"]
+    state: Annotated[str, Meta(examples=["done"])]
+    """waiting, running, done, failed or expired."""
     rows: int
     """Written so far."""
     bytes: int
@@ -207,7 +214,7 @@ class ExportOut(Struct):
     expires_at: Moment
     """When its file is deleted."""
     download_url: str | None
-    """Good for a quarter of an hour, without a key; each look at the export gives a new one."""
+    """A path of this server, good for a quarter of an hour, without a key; each look at the export gives a new one."""
 
 
 class ExportFileQuery(_Query):

@@ -1,6 +1,13 @@
 """The books close themselves: statements, reconciliation, exports, and the daily proof that everything agrees."""
 
 from cardrail.settlement.errors import (
+    ExportError,
+    ExportGone,
+    ExportNotFound,
+    ExportNotReady,
+    FormatUnavailable,
+    InvalidExport,
+    InvalidLink,
     InvalidPeriod,
     InvalidSchedule,
     MovementsWaiting,
@@ -8,6 +15,19 @@ from cardrail.settlement.errors import (
     SettlementError,
     StatementMismatch,
     StatementNotFound,
+)
+from cardrail.settlement.exports import (
+    Export,
+    ExportDesk,
+    file_of,
+    get_export,
+    is_small,
+    list_exports,
+    make_export,
+    open_link,
+    request_export,
+    sign_link,
+    sweep_exports,
 )
 from cardrail.settlement.files import (
     RECONCILIATION_COLUMNS,
@@ -19,7 +39,9 @@ from cardrail.settlement.files import (
     reconciliation_row,
     write_statement,
 )
-from cardrail.settlement.formats import MEDIA_TYPES, Format, csv_header, csv_rows
+from cardrail.settlement.formats import MEDIA_TYPES, Format, csv_header, csv_rows, write_file
+from cardrail.settlement.jobs import enqueue_export
+from cardrail.settlement.jobs import register_jobs as register_settlement_jobs
 from cardrail.settlement.model import (
     SoldItem,
     Statement,
@@ -38,6 +60,7 @@ from cardrail.settlement.reconciliation import (
     reconciliation,
     settlement_state,
 )
+from cardrail.settlement.sources import ExportFilter, ExportKind, check_filter, columns_of, rows_of
 from cardrail.settlement.statements import (
     DRAFT,
     Closing,
@@ -65,7 +88,18 @@ __all__ = [
     "STATEMENT_CHECKS",
     "STATEMENT_COLUMNS",
     "Closing",
+    "Export",
+    "ExportDesk",
+    "ExportError",
+    "ExportFilter",
+    "ExportGone",
+    "ExportKind",
+    "ExportNotFound",
+    "ExportNotReady",
     "Format",
+    "FormatUnavailable",
+    "InvalidExport",
+    "InvalidLink",
     "InvalidPeriod",
     "InvalidSchedule",
     "LineMark",
@@ -87,25 +121,40 @@ __all__ = [
     "canonical_foot",
     "canonical_head",
     "canonical_line",
+    "check_filter",
     "close_due",
     "close_statement",
     "closing_row",
+    "columns_of",
     "csv_header",
     "csv_rows",
     "draft_statement",
+    "enqueue_export",
     "file_name",
+    "file_of",
+    "get_export",
     "get_schedule",
     "get_statement",
+    "is_small",
     "line_row",
     "lines_page",
+    "list_exports",
     "list_statements",
+    "make_export",
+    "open_link",
     "opening_row",
     "reconciled_orders",
     "reconciliation",
     "reconciliation_row",
+    "register_settlement_jobs",
+    "request_export",
+    "rows_of",
     "sequence_now",
     "set_schedule",
     "settlement_state",
+    "sign_link",
     "statement_lines",
+    "sweep_exports",
+    "write_file",
     "write_statement",
 ]
