@@ -9,7 +9,7 @@ from typing import Any
 from cardrail.access import SecretSealer, parse_networks
 from cardrail.kernel import FrozenClock, Secret
 from cardrail.storage import EVENT_SERIES, Sequencer
-from cardrail.webhooks import FORMATS, AddressRules, Attempt, Delivery, Endpoint, EndpointBook, Sender, SenderPace, Who
+from cardrail.webhooks import AddressRules, Attempt, Delivery, Endpoint, EndpointBook, Sender, SenderPace, Who
 from cardrail.webhooks import store as rows
 from tests.build import World
 
@@ -78,5 +78,5 @@ def hooks_of(world: World, *, rules: AddressRules = LOOPBACK, **pace: Any) -> Ho
     world.clock.at = datetime.now(UTC)  # receivers compare a message's time with their own
     world.stock("TEA", 300)
     Sequencer(world.db, [EVENT_SERIES]).run_pass()  # what came before the endpoints
-    book = EndpointBook(world.db, world.clock, world.audit, SecretSealer(b"s" * 32), rules, frozenset(FORMATS))
+    book = EndpointBook(world.db, world.clock, world.audit, SecretSealer(b"s" * 32), rules)
     return Hooks(world, book, Sender(book, world.opener, SenderPace(**pace)))

@@ -25,6 +25,7 @@ SCOPES: Final[dict[str, str]] = {
     "balances:read": "See the wallets' balances.",
     "catalog:read": "See products, stock, prices, and get quotes.",
     "codes:read": "See the codes of fulfilled orders, in the answer to the order too.",
+    "events:read": "See the stream of events.",
     "orders:read": "See orders and their states, without codes.",
     "orders:write": "Place, pay, cancel and invalidate orders.",
     "sandbox:write": "Set the balance of the test wallet; of use to test keys only.",

@@ -40,7 +40,7 @@ class Operation:
 
     summary: str
     answer: Any
-    """The wire type of the answer, or a media type where it is no JSON."""
+    """The wire type of the answer, or a media type where it is no JSON; None: there is no body."""
     tag: str
     scope: str | None = None
     """The scope that a key must have; None: any key."""

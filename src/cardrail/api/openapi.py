@@ -235,15 +235,12 @@ def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
 
 
 def _responses(status: int, operation: Operation, by_type: dict[Any, Any]) -> dict[str, Any]:
-    is_json = not isinstance(operation.answer, str)
-    content = (
-        {"application/json": {"schema": by_type[operation.answer]}}
-        if is_json
-        else {operation.answer: {"schema": {"type": "string"}}}
-    )
-    found: dict[str, Any] = {
-        str(status): {"description": operation.summary, "headers": {"X-Request-Id": _REQUEST_ID}, "content": content}
-    }
+    good: dict[str, Any] = {"description": operation.summary, "headers": {"X-Request-Id": _REQUEST_ID}}
+    if isinstance(operation.answer, str):
+        good["content"] = {operation.answer: {"schema": {"type": "string"}}}
+    elif operation.answer is not None:
+        good["content"] = {"application/json": {"schema": by_type[operation.answer]}}
+    found: dict[str, Any] = {str(status): good}
     if operation.tag == "Catalog" and operation.answer in _CACHED:
         found["304"] = {"description": "The copy you have is the newest."}
     by_status: dict[int, list[str]] = {}

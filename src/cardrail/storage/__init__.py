@@ -51,6 +51,7 @@ from cardrail.storage.errors import (
 from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
 from cardrail.storage.follow import Event, EventPage, load_events, mark_position, position_before, read_events
+from cardrail.storage.grouped import GroupWriter
 from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
@@ -85,6 +86,7 @@ __all__ = [
     "FairLock",
     "Fault",
     "Finding",
+    "GroupWriter",
     "Journal",
     "JournalEntry",
     "JournalError",

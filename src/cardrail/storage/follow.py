@@ -73,32 +73,30 @@ def read_events(
     mode: Mode,
     after: int,
     *,
-    types: Collection[str] | None = None,
+    types: Collection[str],
     shared: Collection[str] = (),
-    hidden: Collection[str] = (),
+    is_narrowed: bool = False,
     since: datetime | None = None,
     limit: int = 50,
 ) -> EventPage:
-    """The partner's events after that position, oldest first, and those of the ``shared`` types that name no partner.
+    """The partner's events of these types after that position, oldest first, and of them the ``shared`` ones that name no partner.
 
-    ``types`` narrows it, ``hidden`` ones are left out. With a filter a page may hold fewer than ``limit`` and still have more behind it.
+    ``is_narrowed`` where many events may be of other types: then, as with ``since``, a page looks at a bounded number of them, so it may
+    hold fewer than ``limit`` and still have more behind it.
     """
     end = sequenced_through(tx, "events")
     if since is not None:
         after = max(after, position_before(tx, "events", since))
-    if types is not None or since is not None:
+    if is_narrowed or since is not None:
         found = tx.execute(_FAR, {"partner": partner_id, "mode": mode.value, "after": after}).scalar()
         end = end if found is None else min(end, int(found))
     statement = _AFTER.where(events.c.position <= end).order_by(events.c.position).limit(limit + 1)
-    if hidden:
-        statement = statement.where(events.c.type.not_in(sorted(hidden)))
-    if types is not None:
-        statement = statement.where(events.c.type.in_(sorted(types)))
     if since is not None:
         statement = statement.where(events.c.at >= to_micros(since))
     given = {"after": after, "mode": mode.value}
-    own = tx.execute(statement.where(_OWN), given | {"partner": partner_id}).all()
-    everybodys = tx.execute(statement.where(events.c.partner_id.is_(None), events.c.type.in_(sorted(shared))), given).all()
+    own = tx.execute(statement.where(_OWN, events.c.type.in_(sorted(types))), given | {"partner": partner_id}).all()
+    for_all = sorted(set(types) & set(shared))
+    everybodys = tx.execute(statement.where(events.c.partner_id.is_(None), events.c.type.in_(for_all)), given).all()
     rows = list(merge(own, everybodys, key=lambda row: row.position))
     if len(rows) > limit:
         return EventPage([event_of(row) for row in rows[:limit]], rows[limit - 1].position, has_more=True)

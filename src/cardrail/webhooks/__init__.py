@@ -27,13 +27,15 @@ from cardrail.webhooks.model import (
     parse_schedule,
 )
 from cardrail.webhooks.payload import payload
+from cardrail.webhooks.read import list_deliveries, load_delivery
 from cardrail.webhooks.sender import Counts, Sender, SenderPace
-from cardrail.webhooks.types import EVENT_TYPES, PARTNER_TYPES, Audience, EventType
+from cardrail.webhooks.types import EVENT_TYPES, PARTNER_TYPES, SHARED_TYPES, Audience, EventType
 
 __all__ = [
     "EVENT_TYPES",
     "FORMATS",
     "PARTNER_TYPES",
+    "SHARED_TYPES",
     "STANDARD",
     "AddressForbidden",
     "AddressRules",
@@ -60,6 +62,8 @@ __all__ = [
     "UnknownFormat",
     "WebhookError",
     "Who",
+    "list_deliveries",
+    "load_delivery",
     "parse_schedule",
     "payload",
 ]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -38,7 +38,8 @@ from cardrail.webhooks.errors import (
     UnknownEventType,
     UnknownFormat,
 )
-from cardrail.webhooks.model import STANDARD, DeliveryState, Endpoint, EndpointId, EndpointSecret, EndpointState
+from cardrail.webhooks.formats import FORMATS, Format
+from cardrail.webhooks.model import STANDARD, Delivery, DeliveryState, Endpoint, EndpointId, EndpointSecret, EndpointState
 from cardrail.webhooks.types import DISABLED_TYPE, PARTNER_TYPES, SHARED_TYPES, TEST_TYPE
 
 ENDPOINTS_MAX: Final = 20
@@ -75,7 +76,7 @@ class EndpointBook:
     audit: AuditLog
     sealer: SecretSealer
     rules: AddressRules
-    formats: frozenset[str] = frozenset({STANDARD})
+    formats: Mapping[str, Format] = field(default_factory=lambda: FORMATS, hash=False)
     endpoints_max: int = ENDPOINTS_MAX
 
     def create(
@@ -269,8 +270,7 @@ class EndpointBook:
 
         def work(tx: Tx) -> str:
             endpoint = self.find(tx, endpoint_id, partner_id, mode, lock=True)
-            if endpoint.state is not EndpointState.ENABLED:
-                raise EndpointDisabled(reason=endpoint.reason)
+            self._must_be_enabled(endpoint)
             now = self.clock.now()
             event_id = self._tell(tx, endpoint, TEST_TYPE, now, {})
             at = to_micros(now)
@@ -282,26 +282,32 @@ class EndpointBook:
 
     def resend(
         self, endpoint_id: str, event_id: str, partner_id: PartnerId | None = None, mode: Mode | None = None, *, who: Who
-    ) -> None:
-        """Send one event again, now, whatever came of it; its retries begin anew. Raises EndpointNotFound, DeliveryNotFound."""
+    ) -> Delivery:
+        """Send one event again, now, whatever came of it; its retries begin anew. Raises EndpointNotFound, EndpointDisabled,
+        DeliveryNotFound.
+        """
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> Delivery:
             endpoint = self.find(tx, endpoint_id, partner_id, mode, lock=True)
-            if store.load_delivery(tx, endpoint.id, event_id) is None:
-                raise DeliveryNotFound(event_id=event_id)
+            self._must_be_enabled(endpoint)
             store.ask_again(tx, endpoint.id, [event_id], to_micros(self.clock.now()))
+            found = store.load_delivery(tx, endpoint.id, event_id)
+            if found is None:
+                raise DeliveryNotFound(event_id=event_id)
             self._note(tx, endpoint, "webhook_endpoint.resent", who, event_id=event_id)
+            return found
 
-        in_tx(self.db, work)
+        return in_tx(self.db, work)
 
     def recover(
         self, endpoint_id: str, since: datetime, partner_id: PartnerId | None = None, mode: Mode | None = None, *, who: Who
     ) -> int:
         """Send everything since then that has not arrived, also what came while the endpoint was disabled; how many.
 
-        It is done in steps of their own transactions: cut short, it can be asked for again. Raises EndpointNotFound.
+        It is done in steps of their own transactions: cut short, it can be asked for again. Raises EndpointNotFound, EndpointDisabled.
         """
         endpoint = self.get(endpoint_id, partner_id, mode)
+        self._must_be_enabled(endpoint)
         recovered, after = 0, 0
         while True:
             count, reached = in_tx(self.db, lambda tx, after=after: self._recover_some(tx, endpoint, since, after))  # type: ignore[misc]
@@ -321,13 +327,15 @@ class EndpointBook:
             endpoint.partner_id,
             endpoint.mode,
             after,
-            types=endpoint.events,
+            types=(PARTNER_TYPES if endpoint.events is None else endpoint.events) - {TEST_TYPE},
             shared=SHARED_TYPES,
+            is_narrowed=endpoint.events is not None,
             since=since,
             limit=RECOVER_ROWS,
         )
         at = to_micros(self.clock.now())
-        wanted = [one for one in page.items if one.type in PARTNER_TYPES and one.type != TEST_TYPE]
+        known = self.formats[endpoint.format].types
+        wanted = [one for one in page.items if known is None or one.type in known]
         there = store.load_states(tx, endpoint.id, [one.id for one in wanted])
         missing = [one for one in wanted if one.id not in there]
         again = [one.id for one in wanted if there.get(one.id) == DeliveryState.FAILED.value]
@@ -336,6 +344,10 @@ class EndpointBook:
         return len(missing) + len(again), page.through if page.has_more else None
 
     # --- the same in every one of them ---
+
+    def _must_be_enabled(self, endpoint: Endpoint) -> None:
+        if endpoint.state is not EndpointState.ENABLED:
+            raise EndpointDisabled(reason=endpoint.reason)
 
     def _keep_secret(self, tx: Tx, endpoint_id: EndpointId, secret: Secret, at: datetime) -> None:
         secret_id = new_id("whs")

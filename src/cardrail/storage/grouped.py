@@ -1,0 +1,92 @@
+"""One commit for what several threads write at the same time.
+
+Background work on SQLite would otherwise pay a disk flush for each small transaction, and thirty threads would stand in the queue for
+the file before the order lane. Here they have one place in that queue between them: whoever gets it does what the others have put down,
+each in a savepoint of its own, and commits once. It lets go after some milliseconds, so that nobody else waits for long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from cardrail.storage.database import Database, Tx, in_tx
+
+T = TypeVar("T")
+
+GROUP_MAX: Final = 32
+GROUP_SECONDS: Final = 0.012
+"""How long the first of a group may have to wait for the last, before it is committed without it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    work: Callable[[Tx], Any]
+    is_done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+class GroupWriter:
+    """Transactions of many threads, on SQLite several to a commit; on PostgreSQL each on its own connection."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: deque[_Entry] = deque()
+        self._guard = threading.Lock()
+        self._turn = threading.Lock()
+
+    def run(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in a transaction, again if somebody was in the way; what it returns is committed. It must have no other effects.
+
+        Raises what it raises, then nothing of it was written; Unavailable when the database cannot answer.
+        """
+        if not self._db.is_sqlite:
+            return in_tx(self._db, work)
+        entry = _Entry(work)
+        with self._guard:
+            self._waiting.append(entry)
+        with self._turn:
+            while not entry.is_done:
+                self._serve()
+        if entry.error is not None:
+            raise entry.error
+        result: T = entry.result
+        return result
+
+    def _serve(self) -> None:
+        """Do what waits, in the order in which it came, and commit it."""
+        done: list[_Entry] = []
+        try:
+            with self._db.group():
+                until = time.monotonic() + GROUP_SECONDS
+                while len(done) < GROUP_MAX and time.monotonic() < until:
+                    with self._guard:
+                        entry = self._waiting.popleft() if self._waiting else None
+                    if entry is None:
+                        break
+                    done.append(entry)
+                    self._do(entry)
+        except Exception:  # the commit of all failed: each on its own, so that only those that cannot be written fail
+            for entry in done:
+                self._do_alone(entry)
+        for entry in done:
+            entry.is_done = True
+
+    def _do(self, entry: _Entry) -> None:
+        try:
+            with self._db.transaction() as tx:
+                entry.result = entry.work(tx)
+        except Exception as error:
+            entry.error = error
+
+    def _do_alone(self, entry: _Entry) -> None:
+        entry.error = None
+        try:
+            entry.result = in_tx(self._db, entry.work)
+        except Exception as error:
+            entry.error = error
