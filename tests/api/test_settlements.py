@@ -125,3 +125,49 @@ def test_a_period_without_orders_is_an_empty_list(server: Served) -> None:
 )
 def test_a_question_that_makes_no_sense_is_refused(server: Served, params: dict[str, str], code: str) -> None:
     assert_problem(server.live.get("/v1/reconciliation", params=params), 400, code)
+
+
+# --- exports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_small_export_is_done_at_once_and_its_link_needs_no_key(server: Served) -> None:
+    placed = server.order("TEA", 2, reference="+1")["id"]
+    asked = server.live.post("/v1/exports", json={"kind": "items", "format": "csv"})
+    made = asked.json()
+    assert (asked.status_code, made["state"], made["rows"]) == (202, "done", 1)
+    response = server.nobody.get(made["download_url"])
+    (row,) = csv.DictReader(io.StringIO(response.text))
+    assert (row["order_id"], row["reference"], row["charged"]) == (placed, "'+1", "190.00")
+    assert f'filename="items-{made["id"]}.csv"' in response.headers["content-disposition"]
+    assert server.live.get(f"/v1/exports/{made['id']}").json()["state"] == "done"
+    assert [one["id"] for one in server.live.get("/v1/exports").json()["data"]] == [made["id"]]
+
+
+def test_an_export_holds_nobody_elses_orders_and_is_nobody_elses(server: Served) -> None:
+    server.order()
+    made = server.stranger().post("/v1/exports", json={"kind": "orders"}).json()
+    assert made["rows"] == 0
+    assert_problem(server.live.get(f"/v1/exports/{made['id']}"), 404, "export_not_found")
+    assert server.test.get("/v1/exports").json()["data"] == []
+
+
+def test_a_link_that_was_touched_is_refused(server: Served) -> None:
+    made = server.live.post("/v1/exports", json={"kind": "orders"}).json()
+    touched = made["download_url"].replace("expires=1", "expires=2")
+    assert_problem(server.nobody.get(touched), 403, "invalid_link")
+    assert_problem(server.nobody.get(f"/v1/exports/{made['id']}/file"), 400, "invalid_query")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "status"),
+    [
+        ({"kind": "stock"}, "invalid_body", 400),
+        ({"kind": "orders", "format": "pdf"}, "invalid_body", 400),
+        ({"kind": "movements", "state": "FULFILLED"}, "invalid_export", 422),
+        ({"kind": "statement"}, "invalid_export", 422),
+        ({"kind": "orders", "since": "yesterday"}, "invalid_body", 400),
+        ({"kind": "orders", "partner_id": "par_other"}, "unknown_member", 400),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(server: Served, body: dict[str, str], code: str, status: int) -> None:
+    assert_problem(server.live.post("/v1/exports", json=body), status, code)

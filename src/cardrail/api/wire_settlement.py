@@ -220,5 +220,5 @@ class ExportOut(Struct):
 class ExportFileQuery(_Query):
     """The link's own signature."""
 
-    expires: Annotated[int, Meta(ge=0)]
+    expires: Annotated[str, Meta(pattern=r"^[0-9]{1,12}" + END)]
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}" + END)]

@@ -148,7 +148,7 @@ async def show_export(request: HttpRequest, export_id: FromPath[str]) -> Respons
 async def download_export(request: HttpRequest, export_id: FromPath[str]) -> File:
     """The export's file, for whoever has the link."""
     query, desk = query_of(request, ExportFileQuery), desk_of(request)
-    one, path = await desk.read(lambda: open_link(desk.parts.exports, export_id, query.expires, query.signature))
+    one, path = await desk.read(lambda: open_link(desk.parts.exports, export_id, int(query.expires), query.signature))
     return _file(one, path)
 
 
