@@ -15,7 +15,7 @@ from cardrail.api.compat import Answer, Call, json_answer
 from cardrail.api.dialects.finperks.products import item_of, wrong
 from cardrail.api.dialects.finperks.render import order_out
 from cardrail.api.dialects.finperks.states import COMPLETED, state_of
-from cardrail.api.dialects.finperks.surface import finperks
+from cardrail.api.dialects.finperks.surface import body_of, finperks
 from cardrail.api.dialects.finperks.wire import OrderIn
 from cardrail.api.errors import InvalidBody, InvalidHeader
 from cardrail.api.render import Codes
@@ -38,7 +38,7 @@ POLL_SECONDS: Final = 0.1
 async def create_order(call: Call) -> Answer:
     """Buy one card: 201 with it, or 202 before it is there."""
     try:
-        wanted = await call.body(OrderIn)
+        wanted = await body_of(call, OrderIn)
     except InvalidBody:
         _key_of(call)  # what the key header is, is told before what the parameters are
         raise

@@ -17,6 +17,7 @@ from cardrail.access import (
 )
 from cardrail.api.compat import Answer, Call, json_answer
 from cardrail.api.dialects.finperks.render import moment
+from cardrail.api.dialects.finperks.surface import body_of
 from cardrail.api.dialects.finperks.wire import ClientPartnerChangeIn, EventIn, NewClientPartnerIn, given_details
 from cardrail.api.errors import RouteNotFound
 from cardrail.kernel import Mode, to_micros
@@ -25,7 +26,7 @@ from cardrail.kernel import Mode, to_micros
 async def create(call: Call) -> Answer:
     """Register a company; it is pending until the operator decides."""
     parts, principal = call.desk.parts, call.principal
-    wanted = await call.body(NewClientPartnerIn)
+    wanted = await body_of(call, NewClientPartnerIn)
     details = {name: value for name, value in given_details(wanted).items() if value is not None}
     made = await call.desk.write(
         lambda: register_client_partner(
@@ -68,7 +69,7 @@ async def show(call: Call) -> Answer:
 async def change(call: Call) -> Answer:
     """Keep a company's data current. Raises ClientPartnerNotFound."""
     parts, principal = call.desk.parts, call.principal
-    given = await call.body(ClientPartnerChangeIn)
+    given = await body_of(call, ClientPartnerChangeIn)
     changed = await call.desk.write(
         lambda: change_client_partner(
             parts.db,
@@ -91,7 +92,7 @@ async def trigger_event(call: Call) -> Answer:
     parts, principal = call.desk.parts, call.principal
     if principal.mode is not Mode.TEST:
         raise RouteNotFound
-    event = ClientPartnerEvent((await call.body(EventIn)).event)
+    event = ClientPartnerEvent((await body_of(call, EventIn)).event)
     await call.desk.write(
         lambda: decide_client_partner(
             parts.db,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Never
+from typing import Any, Final, Never, TypeVar
 
 import structlog
 
@@ -13,12 +13,14 @@ from cardrail.api.desk import Desk
 from cardrail.api.dialects.finperks import signing
 from cardrail.api.dialects.finperks.errors import error_answer
 from cardrail.api.dialects.finperks.profile import FinperksProfile
-from cardrail.api.errors import InvalidHeader, MethodNotAllowed, RouteNotFound
+from cardrail.api.errors import InvalidBody, InvalidHeader, MethodNotAllowed, RouteNotFound
 from cardrail.kernel import CardrailError, Mode, Secret, to_micros
 
 DIALECT_NAME: Final = "finperks"
 _SANDBOX_PREFIX: Final = "fp_test_"
 _FORMS_KEPT_MAX: Final = 10_000
+
+W = TypeVar("W")
 
 log = structlog.get_logger("cardrail.api")
 
@@ -136,6 +138,18 @@ def _refuse_with(refusal: CardrailError) -> Callable[[Call], Awaitable[Answer]]:
         raise refusal
 
     return handler
+
+
+async def body_of(call: Call, wire_type: type[W]) -> W:
+    """The body as its wire type. What is no JSON at all is told so, whatever is wrong before the place where it breaks off.
+
+    Raises MalformedBody, InvalidBody and its kinds, BodyTooLarge, UnsupportedMediaType.
+    """
+    try:
+        return await call.body(wire_type)
+    except InvalidBody:
+        await call.body(Any)
+        raise
 
 
 def finperks(call: Call) -> FinperksSurface:
