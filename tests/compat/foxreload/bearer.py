@@ -24,7 +24,7 @@ class Caller:
     def get(self, path: str, **query: Any) -> Any:
         return self.ask("GET", path, 200, params=query)
 
-    def post(self, path: str, body: Any, status: int = 201, **headers: str) -> Any:
+    def post(self, path: str, body: Any, status: int = 201, *, headers: dict[str, str] | None = None) -> Any:
         return self.ask("POST", path, status, json=body, headers=headers)
 
     def ask(self, method: str, path: str, status: int, **options: Any) -> Any:

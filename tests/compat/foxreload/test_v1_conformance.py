@@ -129,7 +129,7 @@ def test_an_order_has_the_example_s_shape(live: Caller) -> None:
         "delivery_data": None,
         "codes": [],
     }
-    order = live.post("/orders", wanted, **{"Idempotency-Key": str(uuid4())})
+    order = live.post("/orders", wanted, headers={"Idempotency-Key": str(uuid4())})
     fits(order, shape_of(example))
     assert (order["status"], order["reference"], order["sku_id"]) == ("reserved", "SHOP-550012", "TEA")
 
@@ -220,7 +220,7 @@ def test_a_repeat_within_the_lock_keeps_the_price_though_the_rate_has_moved(shop
     mine = caller(shop, "/v1", partner_id=shop.a_partner("10.00", "USD"))
     part = shop.cardrail
     wanted, key = {"sku": "TEA", "quantity": 1}, {"Idempotency-Key": str(uuid4())}
-    first = mine.post("/orders", wanted, **key)
+    first = mine.post("/orders", wanted, headers=key)
 
     def rate(rupees: int) -> None:
         rate_e10 = rupees * 10**10
@@ -230,7 +230,7 @@ def test_a_repeat_within_the_lock_keeps_the_price_though_the_rate_has_moved(shop
     rate(50)
     try:
         assert mine.get("/catalog/TEA")["wholesale_cost_usd"] == "1.90"
-        assert mine.post("/orders", wanted, **key) == first
+        assert mine.post("/orders", wanted, headers=key) == first
         assert mine.get(f"/orders/{first['order_id']}")["unit_price_usd"] == "1.19"
     finally:
         rate(80)
@@ -252,10 +252,10 @@ def test_both_spellings_are_taken(live: Caller, body: dict[str, Any]) -> None:
 
 def test_the_key_may_be_in_the_header_or_the_body(shop: CompatShop, live: Caller) -> None:
     wanted, key = {"sku": "TEA", "quantity": 1}, str(uuid4())
-    first = live.post("/orders", wanted, **{"Idempotency-Key": key})
+    first = live.post("/orders", wanted, headers={"Idempotency-Key": key})
     before = spendable(shop)
     assert live.post("/orders", wanted | {"idempotency_key": key}) == first
-    assert live.post("/orders", wanted | {"idempotency_key": key}, **{"Idempotency-Key": key}) == first
+    assert live.post("/orders", wanted | {"idempotency_key": key}, headers={"Idempotency-Key": key}) == first
     differing = {"json": wanted | {"idempotency_key": str(uuid4())}, "headers": {"Idempotency-Key": key}}
     live.refused("POST", "/orders", 400, "invalid_request", **differing)
     assert spendable(shop) == before
@@ -263,15 +263,15 @@ def test_the_key_may_be_in_the_header_or_the_body(shop: CompatShop, live: Caller
 
 def test_a_repeat_gets_the_first_answer_even_after_the_delivery(live: Caller) -> None:
     wanted, key = {"sku": "TEA", "quantity": 1, "reference": "cart-7"}, {"Idempotency-Key": str(uuid4())}
-    first = live.post("/orders", wanted, **key)
+    first = live.post("/orders", wanted, headers=key)
     fits(live.get(f"/orders/{first['order_id']}"), DELIVERED)
-    assert live.post("/orders", wanted, **key) == first
+    assert live.post("/orders", wanted, headers=key) == first
 
 
 @pytest.mark.parametrize("change", [{"quantity": 2}, {"sku": "BOOKS"}, {"reference": "other"}, {"note": {"player_id": "1"}}])
 def test_another_payload_under_the_key_is_a_conflict(shop: CompatShop, live: Caller, change: dict[str, Any]) -> None:
     wanted, key = {"sku": "TEA", "quantity": 1}, {"Idempotency-Key": str(uuid4())}
-    live.post("/orders", wanted, **key)
+    live.post("/orders", wanted, headers=key)
     before = (shop.rows(), spendable(shop))
     live.refused("POST", "/orders", 422, "idempotency_conflict", json=wanted | change, headers=key)
     assert (shop.rows(), spendable(shop)) == before
@@ -280,14 +280,14 @@ def test_another_payload_under_the_key_is_a_conflict(shop: CompatShop, live: Cal
 def test_a_key_is_scoped_to_its_account(shop: CompatShop, live: Caller) -> None:
     key = {"Idempotency-Key": str(uuid4())}
     other = caller(shop, "/v1", partner_id=shop.a_partner("10.00", "USD"))
-    first = live.post("/orders", {"sku": "TEA", "quantity": 1}, **key)
-    assert other.post("/orders", {"sku": "TEA", "quantity": 2}, **key)["order_id"] != first["order_id"]
+    first = live.post("/orders", {"sku": "TEA", "quantity": 1}, headers=key)
+    assert other.post("/orders", {"sku": "TEA", "quantity": 2}, headers=key)["order_id"] != first["order_id"]
 
 
 def test_two_requests_at_once_under_one_key_are_one_order(shop: CompatShop, live: Caller) -> None:
     before, key = spendable(shop), {"Idempotency-Key": str(uuid4())}
     answers: list[dict[str, Any]] = []
-    ask = lambda: answers.append(live.post("/orders", {"sku": "TEA", "quantity": 1}, **key))  # noqa: E731
+    ask = lambda: answers.append(live.post("/orders", {"sku": "TEA", "quantity": 1}, headers=key))  # noqa: E731
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for one in threads:
         one.start()
@@ -356,6 +356,60 @@ def test_a_failed_and_a_waiting_order(shop: CompatShop, test: Caller) -> None:
     (wallet,) = [one for one in test.get("/balance")["balances"] if one["currency"] == "USD"]
     assert wallet["reserved"] == "10.00"
     assert before - spendable(shop, Mode.TEST) == 1000
+
+
+# --- refunds ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_has_seen_can_be_had_back(shop: CompatShop, live: Caller) -> None:
+    before = spendable(shop)
+    order = live.post("/orders", {"sku": "TEA", "quantity": 2})
+    wanted = {"order_id": order["order_id"], "amount_usd": "2.38", "reason": "not_delivered"}
+    refund = live.post("/refunds", wanted)
+    example = {"refund_id": "rfd_8m2", "order_id": "ord_q7w2e9", "amount_usd": "15.90", "status": "pending"}
+    fits(refund, shape_of(example))
+    assert (refund["status"], refund["amount_usd"], refund["order_id"]) == ("completed", "2.38", order["order_id"])
+    assert spendable(shop) == before
+    assert live.post("/refunds", wanted) == refund
+    assert spendable(shop) == before
+    seen = live.get(f"/orders/{order['order_id']}")
+    assert (seen["status"], seen["codes"], seen["delivery_data"]) == ("delivered", [], None)
+
+
+def test_a_refund_may_name_its_amount_as_a_number(live: Caller) -> None:
+    order = live.post("/orders", {"sku": "TEA", "quantity": 1})
+    answer = live.http.post("/refunds", content=f'{{"order_id":"{order["order_id"]}","amount_usd":1.19,"reason":"x"}}')
+    assert (answer.status_code, answer.json()["amount_usd"]) == (201, "1.19")
+
+
+def test_what_was_seen_is_not_refunded_for_the_asking(shop: CompatShop, live: Caller) -> None:
+    order = live.post("/orders", {"sku": "TEA", "quantity": 1})
+    live.get(f"/orders/{order['order_id']}")
+    before = (shop.rows(), spendable(shop))
+    wanted = {"order_id": order["order_id"], "amount_usd": "1.19", "reason": "changed my mind"}
+    live.refused("POST", "/refunds", 409, "refund_not_allowed", json=wanted)
+    assert (shop.rows(), spendable(shop)) == before
+
+
+def test_a_refund_that_cannot_be_changes_nothing(shop: CompatShop, live: Caller, test: Caller) -> None:
+    order = live.post("/orders", {"sku": "TEA", "quantity": 1})["order_id"]
+    failed = test.post("/orders", {"sku": "TEST_REFUND", "quantity": 1})["order_id"]
+    before = (shop.rows(), spendable(shop))
+    for amount, status, code in (
+        ("1.18", 409, "refund_not_allowed"),
+        ("1.20", 409, "refund_not_allowed"),
+        ("0", 400, "invalid_request"),
+        ("-1.19", 400, "invalid_request"),
+        ("1.195", 400, "invalid_request"),
+        ("much", 400, "invalid_request"),
+        (None, 400, "invalid_request"),
+    ):
+        live.refused("POST", "/refunds", status, code, json={"order_id": order, "amount_usd": amount, "reason": "x"})
+    wanted = {"order_id": failed, "amount_usd": "10.00", "reason": "x"}
+    test.refused("POST", "/refunds", 409, "refund_not_allowed", json=wanted)
+    live.refused("POST", "/refunds", 404, "not_found", json=wanted)
+    live.refused("POST", "/refunds", 400, "invalid_request", json={"order_id": order})
+    assert (shop.rows(), spendable(shop)) == before
 
 
 # --- looking ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from cardrail.api.dialects.foxreload.v1.catalog import V1Catalog
 from cardrail.api.dialects.foxreload.v1.money import balance
 from cardrail.api.dialects.foxreload.v1.orders import V1Orders
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
+from cardrail.api.dialects.foxreload.v1.refunds import V1Refunds
 
 __all__ = ["v1_routes", "v1_surface"]
 
@@ -24,6 +25,7 @@ def v1_routes(profile: V1Profile) -> tuple[Route, ...]:
         Route("POST", "/orders", orders.create, scope="orders:write", is_order=True),
         Route("GET", "/orders", orders.list_own, scope="orders:read"),
         Route("GET", "/orders/{order_id}", orders.show, scope="orders:read"),
+        Route("POST", "/refunds", V1Refunds(orders).create, scope="orders:write"),
         Route("GET", "/balance", balance, scope="balances:read"),
     )
 

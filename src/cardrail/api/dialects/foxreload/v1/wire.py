@@ -13,6 +13,7 @@ END = r"$(?!\n)"
 Sku = Annotated[str, Meta(pattern=r"^[!-~]{1,128}" + END)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000)]
 Reference = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,126}[!-~])?" + END)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*" + END)]
 NoteName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}" + END)]
 NoteText = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00]*" + END)]
 NoteNumber = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -108,7 +109,7 @@ class BalancesOut(msgspec.Struct):
 class ReplacementIn(msgspec.Struct):
     """POST /v1/orders/{order_id}/replacement."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    reason: Reason
     code_index: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     evidence: Annotated[str, Meta(max_length=4_000)] | None = None
 
@@ -124,7 +125,7 @@ class RefundIn(msgspec.Struct):
 
     order_id: str
     amount_usd: Decimal
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class RefundOut(msgspec.Struct):
