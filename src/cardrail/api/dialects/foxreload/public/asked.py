@@ -112,7 +112,8 @@ def _face_and_units(view: View, offer: Offer, quantity: int, where: str) -> tupl
 def _check_price(view: View, offer: Offer, one: ItemIn, total: int, where: str) -> None:
     """The guard (7, A12): the line's total, or the price that was shown times the quantity. Raises PriceChanged, InvalidBody.
 
-    The price of a range is one unit's of its currency, rounded, so that a total within one minor unit of ours is the same price.
+    The price of a range is one unit's of its currency, with more decimals than can be paid, so that either way of rounding its
+    product is the same price.
     """
     sent = one.total_price
     assert sent is not None
@@ -120,9 +121,9 @@ def _check_price(view: View, offer: Offer, one: ItemIn, total: int, where: str) 
         raise InvalidBody(where=f"{where}.totalPrice", said="It is no amount.")
     ours = Decimal(total).scaleb(-currency(view.wallet).digits)
     shown = view.price(offer)
-    if sent == ours or (shown is not None and sent == Decimal(shown) * one.quantity):
-        return
-    if offer.type == "range" and abs(sent - ours) < Decimal(1).scaleb(-currency(view.wallet).digits):
+    apart = None if shown is None else abs(sent - Decimal(shown) * one.quantity)
+    rounding = Decimal(5).scaleb(-currency(view.wallet).digits - 1) if offer.type == "range" else 0
+    if sent == ours or (apart is not None and apart <= rounding):
         return
     raise PriceChanged(where=f"{where}.totalPrice", said=f"The price is {ours} {view.wallet.lower()}.")
 
