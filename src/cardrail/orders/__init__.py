@@ -3,6 +3,7 @@
 from cardrail.orders.aliases import get_order_between, get_order_numbered, number_orders
 from cardrail.orders.buying import Buying
 from cardrail.orders.cancel import cancel_order, expire_unpaid
+from cardrail.orders.deliveries import deliveries_waiting, end_delivery
 from cardrail.orders.errors import (
     AmountTooLarge,
     CredentialChanged,
@@ -136,6 +137,8 @@ __all__ = [
     "cancel_order",
     "catch_up",
     "count_orders",
+    "deliveries_waiting",
+    "end_delivery",
     "ended_at",
     "expire_unpaid",
     "find_bound",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from cardrail.catalog import CatalogCache
 from cardrail.kernel import Clock, Mode
 from cardrail.orders.save import Books
 from cardrail.sourcing import Connectors, Listing, Route, Supplier, SupplierState, simulated_listing
-from cardrail.storage import Database, Journal, JournalEntry
+from cardrail.storage import Database, GroupWriter, Journal, JournalEntry, Tx
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 60.0
 """How long an item waits for suppliers that are only busy, before what they should have brought is given up."""
@@ -32,6 +34,14 @@ class Buying:
     """Where nobody has set one."""
     patience_seconds: float = PATIENCE_SECONDS
     _journal_guard: threading.Lock = field(default_factory=threading.Lock)
+    _writer: GroupWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_writer", GroupWriter(self.db))
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run a transaction of this work; on SQLite several threads' share a commit."""
+        return self._writer.run(work)
 
     def write_journal(self, entries: Sequence[JournalEntry]) -> None:
         """Append lines; several threads buy at once."""

@@ -236,10 +236,11 @@ def _price_lines(request: PlaceOrder, facts: Facts) -> list[_Line]:
     if request.units > UNITS_MAX:
         raise TooManyUnits(units=request.units, max=UNITS_MAX)
     quoted = _quoted(request, facts) if request.quote_id is not None else None
-    return [_price_line(number, one, request.buyer, facts, quoted) for number, one in enumerate(request.items, 1)]
+    return [_price_line(number, one, request, facts, quoted) for number, one in enumerate(request.items, 1)]
 
 
-def _price_line(number: int, one: ItemRequest, buyer: Buyer, facts: Facts, quoted: Sequence[UnitPrice] | None) -> _Line:
+def _price_line(number: int, one: ItemRequest, request: PlaceOrder, facts: Facts, quoted: Sequence[UnitPrice] | None) -> _Line:
+    buyer = request.buyer
     behaviour = behaviour_of(one.sku, buyer.mode)
     if behaviour is Behaviour.REAL:
         offer = facts.snapshot.offer(one.sku)
@@ -255,7 +256,7 @@ def _price_line(number: int, one: ItemRequest, buyer: Buyer, facts: Facts, quote
     else:
         offer = sandbox_offer(one.sku, buyer.currency)
         face = facts.snapshot.face_of(offer, _face_minor(one.face, offer.currency, number))
-        price = sandbox_price(offer)
+        price = sandbox_price(offer, is_free=request.is_free)
         if behaviour is Behaviour.PRICE_CHANGED:
             raise PriceChanged(sku=one.sku, line=number)
     return _Line(_new_item(number, one, offer, face, price), offer, price, behaviour)
@@ -314,6 +315,8 @@ def _fulfil(
         return _hold(sale, lines, facts, funds)
     for line in lines:
         _add_charge(sale, line)
+    if isinstance(request, PlaceOrder) and request.holds_short and not sale.holds:
+        _hold_short(sale, lines)
     charge = sale.sale_minor + sale.fee_minor + sale.tax_minor
     funds.check(sale.wallet_name, charge + sale.hold_minor)
     _check_limits(request, order, facts)
@@ -399,6 +402,16 @@ def _add_charge(sale: Sale, line: _Line) -> None:
         if held:
             sale.holds.append((item, held))
             sale.hold_minor += held
+
+
+def _hold_short(sale: Sale, lines: Sequence[_Line]) -> None:
+    """Set aside what the missing units would have cost, to be given back as the order is written."""
+    for line in lines:
+        short = line.item.total_minor - line.item.charged_minor
+        if short:
+            sale.holds.append((line.item, short))
+            sale.hold_minor += short
+            sale.void_hold = True
 
 
 def charge_of(item: OrderItem, count: int) -> int:

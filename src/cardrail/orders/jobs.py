@@ -1,14 +1,18 @@
 """The background work of orders: thin, each job calls one use case.
 
 A job here has no steps of its own: ``procure_order`` keeps all that it knows in its own rows and may be begun again anywhere, so
-remembering steps a second time would only cost commits. An order that waits is a chain of visits, each a job with a delay; a chain that
-broke (its job failed, its process died before it wrote the next one) is found by ``wake_orders`` and taken up again.
+remembering steps a second time would only cost commits. What the lane placed together is one job, which visits its orders side by side;
+a process that dies in it leaves the job to be run again, and each order is found where it stands. An order that waits is a chain of
+visits, each a job with a delay; a chain that broke is found by ``wake_orders`` and taken up again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
+
+import structlog
 
 from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import OrderId, to_micros
@@ -17,15 +21,14 @@ from cardrail.orders.procure import procure_order
 from cardrail.sourcing import overdue
 from cardrail.storage import Tx
 
+log = structlog.get_logger("cardrail.procure")
+
 QUEUE: Final = "procure"
-BATCHES: Final = "procure-batches"
 PROCURE: Final = "order.procure"
 PROCURE_BATCH: Final = "order.procure_batch"
 
 CONCURRENCY: Final = 48
 POLL_SECONDS: Final = 0.1
-DIRECT_MAX: Final = 4
-"""Orders of a batch that get their jobs in the lane's own transaction; more are one job there, which makes theirs."""
 OVERDUE_SECONDS: Final = 20.0
 WAKE_MAX: Final = 500
 
@@ -33,21 +36,27 @@ WAKE_MAX: Final = 500
 def register_jobs(jobs: Jobs, buying: Buying) -> None:
     """Tell what there is to do for orders that wait for suppliers."""
     jobs.add_queue(Queue(QUEUE, worker_concurrency=CONCURRENCY, polling_seconds=POLL_SECONDS))
-    jobs.add_queue(Queue(BATCHES, worker_concurrency=4, polling_seconds=POLL_SECONDS))
+    hands = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="cardrail-buy")
 
-    @jobs.workflow(PROCURE)
-    def procure(order_id: str, round_: int) -> None:
+    def visit(order_id: str, round_: int) -> None:
         rest = procure_order(buying, OrderId(order_id), round_)
         if rest.until is not None:
             wait = max(0.0, (rest.until - to_micros(buying.clock.now())) / 1_000_000)
-            with buying.db.transaction() as tx:
-                _visit(jobs, tx, order_id, rest.round, wait)
+            buying.write(lambda tx: _enqueue_visit(jobs, tx, order_id, rest.round, wait))
+
+    def try_visit(order_id: str) -> None:
+        try:
+            visit(order_id, 0)
+        except Exception as error:  # ``wake_orders`` takes it up again; its neighbours go on
+            log.error("an order's visit failed", order_id=order_id, error=type(error).__name__)  # noqa: TRY400  # values in its text
+
+    @jobs.workflow(PROCURE)
+    def procure(order_id: str, round_: int) -> None:
+        visit(order_id, round_)
 
     @jobs.workflow(PROCURE_BATCH)
     def procure_batch(order_ids: list[str]) -> None:
-        with buying.db.transaction() as tx:
-            for order_id in order_ids:
-                _visit(jobs, tx, order_id, 0)
+        list(hands.map(try_visit, order_ids))
 
 
 def begin_with(jobs: Jobs) -> Callable[[Tx, Sequence[OrderId]], None]:
@@ -56,11 +65,10 @@ def begin_with(jobs: Jobs) -> Callable[[Tx, Sequence[OrderId]], None]:
     def begin(tx: Tx, orders: Sequence[OrderId]) -> None:
         if not jobs.is_prepared:
             return
-        if len(orders) <= DIRECT_MAX:
-            for one in orders:
-                _visit(jobs, tx, one, 0)
+        if len(orders) == 1:
+            _enqueue_visit(jobs, tx, orders[0], 0)
         else:
-            jobs.enqueue(tx, PROCURE_BATCH, BATCHES, f"orders:{orders[0]}", list(orders))
+            jobs.enqueue(tx, PROCURE_BATCH, QUEUE, f"orders:{orders[0]}", list(orders))
 
     return begin
 
@@ -75,5 +83,5 @@ def wake_orders(jobs: Jobs, buying: Buying) -> int:
     return len(late)
 
 
-def _visit(jobs: Jobs, tx: Tx, order_id: str, round_: int, wait: float = 0.0) -> None:
+def _enqueue_visit(jobs: Jobs, tx: Tx, order_id: str, round_: int, wait: float = 0.0) -> None:
     jobs.enqueue(tx, PROCURE, QUEUE, f"order:{order_id}:{round_}", order_id, round_, delay=wait)

@@ -10,12 +10,17 @@ from cardrail.orders.model import Order
 from cardrail.storage import Tx
 
 
+def lock_known_order(tx: Tx, seen: Order) -> Order:
+    """The same for an order that the caller has seen before; whose wallet pays it never changes."""
+    load_wallets(tx, [wallet(seen.partner_id, seen.currency, seen.mode)])
+    return store.load_orders(tx, [seen.id], lock=True)[0]
+
+
 def lock_order(tx: Tx, order_id: OrderId, *, partner_id: str | None = None, mode: Mode | None = None) -> Order:
     """The order, held together with the wallet that paid it until the transaction ends. Raises OrderNotFound.
 
     It is looked at once before, because only the order says which wallet that is: the one who pays it takes the wallet first.
     """
     for seen in store.load_orders(tx, [order_id], partner_id=partner_id, mode=mode):
-        load_wallets(tx, [wallet(seen.partner_id, seen.currency, seen.mode)])
-        return store.load_orders(tx, [order_id], lock=True)[0]
+        return lock_known_order(tx, seen)
     raise OrderNotFound(order_id=order_id)

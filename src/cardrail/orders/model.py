@@ -76,8 +76,14 @@ class PlaceOrder:
     customer_id: str | None = None
     details: str | None = None
     """JSON text: country, client partner, metadata."""
+    is_delivered: bool = False
+    """Whether somebody else is to get the codes from us (``details`` says who and how)."""
     number: int | None = None
     """The order's number, for callers whose ids are numbers."""
+    is_free: bool = False
+    """Test mode's reserved skus cost nothing, for callers whose sandbox takes no money."""
+    holds_short: bool = False
+    """The wallet must cover the whole price even where stock is short: what is missing is held, and given back in the same commit."""
 
     @property
     def units(self) -> int:
@@ -110,6 +116,8 @@ def place_order_command(
     details: dict[str, Any] | None = None,
     currency: str | None = None,
     number: int | None = None,
+    is_free: bool = False,
+    holds_short: bool = False,
 ) -> PlaceOrder:
     """The command with its hashes: what binds its key and its reference to it, for ever.
 
@@ -143,7 +151,10 @@ def place_order_command(
         pay_later=pay_later,
         customer_id=customer_id,
         details=_canonical.encode(details).decode() if details else None,
+        is_delivered=bool(details and "delivery" in details),
         number=number,
+        is_free=is_free,
+        holds_short=holds_short,
     )
 
 

@@ -87,7 +87,7 @@ from cardrail.sourcing import (
     save_procurement,
     should_invalidate,
 )
-from cardrail.storage import Tx, in_tx, is_unique_violation, open_restores
+from cardrail.storage import Tx, is_unique_violation, open_restores
 
 log = structlog.get_logger("cardrail.procure")
 
@@ -109,6 +109,7 @@ class _Ask:
     attempt: Attempt
     supplier: Supplier
     about: LookupRequest
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ def procure_order(buying: Buying, order_id: OrderId, round_: int | None = None) 
         if isinstance(todo, Rest):
             return todo
         if isinstance(todo, _Ask):
-            _call(buying, snapshot, todo)
+            if _call(buying, snapshot, todo):
+                return Rest(None)
         elif isinstance(todo, _Close):
             close_item(buying, order_id, todo.line, todo.because, todo.attempts)
         else:
@@ -161,7 +163,7 @@ def _next_in_tx(
     """``_next``, again where another order took the one place of its kind at a supplier that is asked by match."""
     for _ in range(3):
         try:
-            return in_tx(buying.db, lambda tx: _next(tx, buying, snapshot, order_id, round_))
+            return buying.write(lambda tx: _next(tx, buying, snapshot, order_id, round_))
         except Exception as error:
             if not is_unique_violation(error):
                 raise
@@ -240,7 +242,7 @@ class _Visit:
         if how is None:  # nobody can be asked: a human decides
             self.wake.append(now + micros(REVIEW_LOOK_SECONDS))
             return None
-        return _Ask(how, attempt, supplier, _about(self.tx, self.order, item, attempt, supplier))
+        return _Ask(how, attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order)
 
     def purchase(self, item: OrderItem, waiting: Procurement, attempts: list[Attempt]) -> _Ask | _Close | None:
         """The next purchase for the item, its attempt written; None if there is none to make now."""
@@ -274,7 +276,7 @@ class _Visit:
         if step.listing.health.breaker != "closed":
             save_health(self.tx, let_through(load_health(self.tx, supplier.id, lock=True), self.now))
         save_procurement(self.tx, replace(waiting, wake_at=attempt.look_at))
-        return _Ask("place", attempt, supplier, _about(self.tx, self.order, item, attempt, supplier))
+        return _Ask("place", attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order)
 
     def _ways(self, item: OrderItem, missing: int, attempts: list[Attempt]) -> tuple[list[Listing], Situation]:
         """The ways to buy the item, and what else the plan looks at."""
@@ -396,19 +398,19 @@ def _about(tx: Tx, order: Order, item: OrderItem, attempt: Attempt, supplier: Su
 # --- the call ---------------------------------------------------------------------------------------------------------
 
 
-def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> None:
-    """Call the supplier, and write down what came of it. No transaction is open while it is called."""
+def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
+    """Call the supplier, and write down what came of it; whether the order is done. No transaction is open while it is called."""
     connector = buying.connectors.of(ask.supplier)
     abilities = connector.capabilities
     called_at = _now(buying)
     if ask.how == "place" and called_at > ask.attempt.asked_at + micros(BEGIN_WITHIN_SECONDS):
         refused = Refused("this process was stopped before it could ask", RefusalKind.UNREACHABLE)
-        receive(buying, snapshot, ask.attempt, Call(refused, lambda one, now: after_place(one, refused, abilities, now), None))
-        return
+        late = Call(refused, lambda one, now: after_place(one, refused, abilities, now), None)
+        return receive(buying, snapshot, ask.order, ask.attempt, late)
     started = time.monotonic()
     call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)
-    receive(buying, snapshot, ask.attempt, replace(call, latency_us=took if ask.how == "place" else None))
+    return receive(buying, snapshot, ask.order, ask.attempt, replace(call, latency_us=took if ask.how == "place" else None))
 
 
 def _place(connector: Connector, about: LookupRequest, abilities: Capabilities) -> Call:

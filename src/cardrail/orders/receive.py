@@ -19,7 +19,7 @@ from cardrail.orders.buying import SIMULATED, Buying
 from cardrail.orders.decide import charge_of
 from cardrail.orders.history import change_state
 from cardrail.orders.journal import journal_entry
-from cardrail.orders.locks import lock_order
+from cardrail.orders.locks import lock_known_order, lock_order
 from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.save import TEST_BRAND
 from cardrail.orders.states import OrderState, advance, outcome_of, state_of
@@ -45,7 +45,7 @@ from cardrail.sourcing import (
     take_stock,
     told,
 )
-from cardrail.storage import Tx, in_tx
+from cardrail.storage import Tx
 from cardrail.vault import NEVER, append_bound_codes, split_known_codes, stock_late_codes
 
 S: Final = OrderState
@@ -63,33 +63,43 @@ class Call:
     latency_us: int | None = None
 
 
-def receive(buying: Buying, snapshot: CatalogSnapshot, asked: Attempt, call: Call) -> None:
-    """Write down what came of a call. If somebody else has ended the attempt meanwhile, only late codes are kept."""
+def receive(buying: Buying, snapshot: CatalogSnapshot, seen: Order, asked: Attempt, call: Call) -> bool:
+    """Write down what came of a call; whether nothing of the order waits any more.
+
+    If somebody else has ended the attempt meanwhile, nothing is written: what came was written by him.
+    """
     now = buying.clock.now()
-    changed = in_tx(buying.db, lambda tx: _receive(tx, buying, snapshot, asked, call, now))
+    changed, is_done = buying.write(lambda tx: _receive(tx, buying, snapshot, seen, asked, call, now))
     if changed is not None:
         buying.write_journal([journal_entry(changed, to_micros(now))])
+    return is_done
 
 
-def _receive(tx: Tx, buying: Buying, snapshot: CatalogSnapshot, asked: Attempt, call: Call, now: datetime) -> Order | None:
-    """The order, if codes were given to it."""
+def _receive(
+    tx: Tx, buying: Buying, snapshot: CatalogSnapshot, seen: Order, asked: Attempt, call: Call, now: datetime
+) -> tuple[Order | None, bool]:
+    """The order, if codes were given to it; and whether all is done."""
     at = to_micros(now)
-    order = lock_order(tx, OrderId(asked.order_id))
-    waiting = next(one for one in load_procurements(tx, order.id, lock=True) if one.line == asked.line)
+    order = lock_known_order(tx, seen)
+    procurements = load_procurements(tx, order.id, lock=True)
+    waiting = next(one for one in procurements if one.line == asked.line)
     item = next(one for one in order.items if one.line == asked.line)
     known = load_attempt(tx, asked.id, lock=True)
     assert known is not None, asked.id
     given = False
-    if known.is_open:
+    is_ours = known.is_open or (known.state is AttemptState.CLOSED and isinstance(call.outcome, Delivered))
+    if is_ours:
         attempt = call.change(known, at)
         if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
             receipt = _Receipt(tx, buying, snapshot, order, item, waiting, attempt, call.outcome, now)
             attempt, waiting = receipt.keep()
             given = receipt.given > 0
         save_attempt(tx, attempt, from_state=known.state)
-        settle_item(tx, order, item, waiting, now, has_changed=isinstance(call.outcome, Delivered))
-    _note_health(tx, asked, call, at)
-    return order if given else None
+        waiting = settle_item(tx, order, item, waiting, now, has_changed=isinstance(call.outcome, Delivered))
+        known = attempt
+    _note_health(tx, known, call, at, is_ours=is_ours)
+    is_done = all(one.state is ProcurementState.DONE for one in procurements if one.line != asked.line)
+    return order if given else None, is_done and waiting.state is ProcurementState.DONE
 
 
 # --- codes and money --------------------------------------------------------------------------------------------------
@@ -256,7 +266,7 @@ def post_units(tx: Tx, order: Order, item: OrderItem, delivered: int, *, node: s
 # --- how the item and its order stand ---------------------------------------------------------------------------------
 
 
-def settle_item(tx: Tx, order: Order, item: OrderItem, waiting: Procurement, now: datetime, *, has_changed: bool) -> None:
+def settle_item(tx: Tx, order: Order, item: OrderItem, waiting: Procurement, now: datetime, *, has_changed: bool) -> Procurement:
     """Write the item's and the order's state, as the attempts now say. Everything is locked by the caller."""
     at = to_micros(now)
     attempts = [one for one in load_attempts(tx, order.id) if one.line == item.line]
@@ -273,9 +283,11 @@ def settle_item(tx: Tx, order: Order, item: OrderItem, waiting: Procurement, now
             item.state, because = advance(item.state, S.PROCESSING), "the supplier's answer is known now"
     closed = item.state not in (S.PROCESSING, S.NEEDS_REVIEW)
     state = _procurement_state(waiting, item, closed=closed, is_open=is_open, is_late=is_late)
-    save_procurement(tx, replace(waiting, state=state, wake_at=at))
+    waiting = replace(waiting, state=state, wake_at=at)
+    save_procurement(tx, waiting)
     if has_changed or item.state is not before:
         _write_order(tx, order, because, at)
+    return waiting
 
 
 def _procurement_state(waiting: Procurement, item: OrderItem, *, closed: bool, is_open: bool, is_late: bool) -> ProcurementState:
@@ -292,7 +304,7 @@ def close_item(buying: Buying, order_id: OrderId, line: int, because: str, attem
     Unless something has happened since that was decided: then it is decided again.
     """
     now = to_micros(buying.clock.now())
-    in_tx(buying.db, lambda tx: _close_item(tx, order_id, line, because, attempts, now))
+    buying.write(lambda tx: _close_item(tx, order_id, line, because, attempts, now))
 
 
 def _close_item(tx: Tx, order_id: OrderId, line: int, because: str, attempts: int, now: int) -> None:
@@ -318,7 +330,7 @@ def finish_item(tx: Tx, item: OrderItem, now: int) -> None:
 def review_overdue(buying: Buying, order_id: OrderId) -> None:
     """Ask a human about items with an attempt that is unknown past its deadline."""
     now = to_micros(buying.clock.now())
-    in_tx(buying.db, lambda tx: _review_overdue(tx, order_id, now))
+    buying.write(lambda tx: _review_overdue(tx, order_id, now))
 
 
 def _review_overdue(tx: Tx, order_id: OrderId, now: int) -> None:
@@ -347,17 +359,16 @@ def _write_order(tx: Tx, order: Order, because: str, now: int) -> None:
 # --- the supplier's health --------------------------------------------------------------------------------------------
 
 
-def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int) -> None:
+def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int, *, is_ours: bool) -> None:
     """What the call says about the supplier; and what was bought, off its stock and balance as we know them."""
     if attempt.supplier_id == SIMULATED.id or call.answered is None:
         return
     health = load_health(tx, attempt.supplier_id, lock=True)
     wait = None if call.wait_seconds is None else int(call.wait_seconds * 1_000_000)
     health = after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait)
-    known = load_attempt(tx, attempt.id)
-    if attempt.is_open and known is not None and known.state is AttemptState.DELIVERED and isinstance(call.outcome, Delivered):
-        health = after_purchase(health, known.cost_minor or 0, len(call.outcome.codes), now)
+    if is_ours and attempt.state is AttemptState.DELIVERED and isinstance(call.outcome, Delivered):
+        health = after_purchase(health, attempt.cost_minor or 0, len(call.outcome.codes), now)
         take_stock(tx, attempt.supplier_id, attempt.supplier_sku, len(call.outcome.codes))
-    elif known is not None and known.state is AttemptState.REFUSED and known.refusal == RefusalKind.OUT_OF_STOCK:
+    elif is_ours and attempt.state is AttemptState.REFUSED and attempt.refusal == RefusalKind.OUT_OF_STOCK:
         take_stock(tx, attempt.supplier_id, attempt.supplier_sku, 2**53)
     save_health(tx, health)

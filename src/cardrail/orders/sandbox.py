@@ -80,6 +80,6 @@ def sandbox_offer(sku: str, wallet_currency: str) -> Offer:
     )
 
 
-def sandbox_price(offer: Offer) -> UnitPrice:
-    """Its face value, without fee or tax."""
-    return UnitPrice.fixed(offer.face_minor or 0, 0, 0, offer.currency.code, None)
+def sandbox_price(offer: Offer, *, is_free: bool = False) -> UnitPrice:
+    """Its face value, without fee or tax; or nothing."""
+    return UnitPrice.fixed(0 if is_free else offer.face_minor or 0, 0, 0, offer.currency.code, None)

@@ -98,7 +98,7 @@ def _generate(tx: Tx, books: Books, sale: Sale, item: OrderItem, count: int, now
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-def _write_orders(tx: Tx, sales: Iterable[Sale]) -> None:
+def _write_orders(tx: Tx, sales: Sequence[Sale]) -> None:
     order_rows: list[tuple[Any, ...]] = []
     item_rows: list[tuple[Any, ...]] = []
     allocation_rows: list[tuple[Any, ...]] = []
@@ -115,6 +115,11 @@ def _write_orders(tx: Tx, sales: Iterable[Sale]) -> None:
     store.insert_orders(tx, order_rows)
     store.insert_items(tx, item_rows)
     store.insert_allocations(tx, allocation_rows)
+    deliveries = [
+        (sale.order.id, "waiting") for sale in sales if isinstance(sale.request, PlaceOrder) and sale.request.is_delivered
+    ]
+    if deliveries:
+        store.insert_deliveries(tx, deliveries)
 
 
 def _order_row(order: Order, request: PlaceOrder) -> tuple[Any, ...]:

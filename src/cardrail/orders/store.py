@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from cardrail.kernel import DenominationId, Mode, OrderId, PartnerId
 from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.states import OrderState
-from cardrail.orders.tables import allocations, order_items, orders
+from cardrail.orders.tables import allocations, order_deliveries, order_items, orders
 from cardrail.storage import Tx, bulk_insert, driver_select, events
 from cardrail.vault import Allocation
 
@@ -64,6 +64,7 @@ ITEM_COLUMNS: Final = (
 
 insert_orders = bulk_insert(orders, *ORDER_COLUMNS)
 insert_items = bulk_insert(order_items, *ITEM_COLUMNS)
+insert_deliveries = bulk_insert(order_deliveries, "order_id", "state")
 insert_allocations = bulk_insert(allocations, "lot_id", "first_seq", "code_count", "expires_at", "order_id", "line")
 
 _json = msgspec.json.Encoder()
@@ -144,10 +145,17 @@ _MORE_ALLOCATIONS: Final = sa.select(allocations).order_by(
 )
 
 
+_BY_ID: Final = _ORDER.where(orders.c.id.in_(sa.bindparam("ids", expanding=True))).order_by(orders.c.id)
+_LOCK_BY_ID: Final = _BY_ID.with_for_update()
+_ITEMS_OF: Final = _ITEMS.where(order_items.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+
+
 def load_orders(
     tx: Tx, ids: Sequence[OrderId], *, partner_id: str | None = None, mode: Mode | None = None, lock: bool = False
 ) -> list[Order]:
     """Orders with their items, in id order; scoped to a partner and mode in the query itself where given. ``lock`` holds the rows."""
+    if partner_id is None and mode is None:
+        return _with_items(tx, tx.execute(_LOCK_BY_ID if lock else _BY_ID, {"ids": list(ids)}).all())
     query = _ORDER.where(orders.c.id.in_(ids)).order_by(orders.c.id)
     if partner_id is not None:
         query = query.where(orders.c.partner_id == partner_id)
@@ -286,7 +294,7 @@ def _with_items(tx: Tx, rows: Sequence[sa.Row[Any]]) -> list[Order]:
     found = {row.id: _order(row) for row in rows}
     if not found:
         return []
-    items = tx.execute(_ITEMS.where(order_items.c.order_id.in_(found))).all()
+    items = tx.execute(_ITEMS_OF, {"ids": list(found)}).all()
     for row in items:
         found[row.order_id].items.append(_item(row))
     if any(row.delivered > row.code_count for row in items):
@@ -419,6 +427,30 @@ def update_order(tx: Tx, order: Order, *, from_version: int) -> None:
             for item, first in rows
         ],
     )
+
+
+_WAITING: Final = (
+    sa.select(order_deliveries.c.order_id)
+    .join(orders, orders.c.id == order_deliveries.c.order_id)
+    .where(order_deliveries.c.state == "waiting", orders.c.state.in_(sa.bindparam("states", expanding=True)))
+    .order_by(order_deliveries.c.order_id)
+    .limit(sa.bindparam("count"))
+)
+_END_DELIVERY: Final = (
+    sa.update(order_deliveries)
+    .where(order_deliveries.c.order_id == sa.bindparam("of"), order_deliveries.c.state == "waiting")
+    .values(state="done")
+)
+
+
+def load_deliveries(tx: Tx, states: Sequence[str], count: int) -> list[OrderId]:
+    """Orders in one of these states whose delivery waits, the oldest first."""
+    return [OrderId(one) for one in tx.execute(_WAITING, {"states": list(states), "count": count}).scalars()]
+
+
+def end_delivery(tx: Tx, order_id: str) -> bool:
+    """Whether the order's delivery waited until now."""
+    return tx.execute(_END_DELIVERY, {"of": order_id}).rowcount == 1
 
 
 _MARK_REVEALED: Final = (

@@ -100,6 +100,21 @@ order_items = sa.Table(
     **CLUSTERED,
 )
 
+order_deliveries = sa.Table(
+    "order_deliveries",
+    metadata,
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
+    text("state"),  # waiting | done
+    sa.Index(
+        "ix_order_deliveries_waiting",
+        "order_id",
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    ),
+    **CLUSTERED,
+)
+"""Orders whose partner wants them delivered to somebody: what is still to be done. What he wished is in the order's details."""
+
 allocations = sa.Table(
     "allocations",
     metadata,

@@ -14,7 +14,6 @@ from cardrail.kernel import Mode
 from cardrail.sourcing.connector import SupplierProduct
 from cardrail.sourcing.errors import SupplierNameTaken
 from cardrail.sourcing.model import (
-    OPEN,
     Attempt,
     AttemptState,
     Health,
@@ -84,10 +83,15 @@ def _supplier_values(one: Supplier) -> dict[str, Any]:
     }
 
 
+_SUPPLIER: Final = sa.select(suppliers).where(
+    sa.or_(suppliers.c.id == sa.bindparam("of"), suppliers.c.name == sa.bindparam("of"))
+)
+_LOCK_SUPPLIER: Final = _SUPPLIER.with_for_update()
+
+
 def find_supplier(tx: Tx, name_or_id: str, *, lock: bool = False) -> Supplier | None:
     """The supplier of this id or name."""
-    query = sa.select(suppliers).where(sa.or_(suppliers.c.id == name_or_id, suppliers.c.name == name_or_id))
-    row = tx.execute(query.with_for_update() if lock else query).first()
+    row = tx.execute(_LOCK_SUPPLIER if lock else _SUPPLIER, {"of": name_or_id}).first()
     return _supplier(row) if row is not None else None
 
 
@@ -120,20 +124,27 @@ def _supplier(row: Any) -> Supplier:
 _HEALTH_COLUMNS: Final = tuple([one.name for one in fields(Health)])
 
 
+_HEALTH: Final = sa.select(*[supplier_health.c[name] for name in _HEALTH_COLUMNS]).where(
+    supplier_health.c.supplier_id == sa.bindparam("of")
+)
+_LOCK_HEALTH: Final = _HEALTH.with_for_update()
+_SAVE_HEALTH: Final = (
+    sa.update(supplier_health)
+    .where(supplier_health.c.supplier_id == sa.bindparam("of"))
+    .values({name: sa.bindparam(f"to_{name}") for name in _HEALTH_COLUMNS if name != "supplier_id"})
+)
+
+
 def load_health(tx: Tx, supplier_id: str, *, lock: bool = False) -> Health:
     """What is known of a supplier; a fresh one where nothing is."""
-    query = sa.select(supplier_health).where(supplier_health.c.supplier_id == supplier_id)
-    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
-    return Health(**row) if row is not None else Health(supplier_id)
+    row = tx.execute(_LOCK_HEALTH if lock else _HEALTH, {"of": supplier_id}).first()
+    return Health(*row) if row is not None else Health(supplier_id)
 
 
 def save_health(tx: Tx, one: Health) -> None:
     """Write it whole; the caller has locked it."""
-    values = {name: getattr(one, name) for name in _HEALTH_COLUMNS}
-    changes = {name: value for name, value in values.items() if name != "supplier_id"}
-    tx.execute(
-        postgresql.insert(supplier_health).values(values).on_conflict_do_update(index_elements=["supplier_id"], set_=changes)
-    )
+    values = {f"to_{name}": getattr(one, name) for name in _HEALTH_COLUMNS if name != "supplier_id"}
+    tx.execute(_SAVE_HEALTH, {"of": one.supplier_id, **values})
 
 
 # --- what they sell ---------------------------------------------------------------------------------------------------
@@ -296,10 +307,13 @@ def take_stock(tx: Tx, supplier_id: str, supplier_sku: str, count: int) -> None:
     tx.execute(_TAKE_STOCK, {"of": supplier_id, "sku": supplier_sku, "count": count})
 
 
+_ROUTES: Final = sa.select(routes).where(routes.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
 def load_route(tx: Tx, denomination_id: str, product_id: str | None) -> Route | None:
     """The route of the denomination, else of its product, else the default; None where nobody set one."""
-    wanted = [one for one in (denomination_id, product_id, "default") if one is not None]
-    found = {row.id: row for row in tx.execute(sa.select(routes).where(routes.c.id.in_(wanted)))}
+    wanted = [denomination_id, product_id or denomination_id, "default"]
+    found = {row.id: row for row in tx.execute(_ROUTES, {"ids": wanted})}
     for one in wanted:
         if one in found:
             row = found[one]
@@ -346,10 +360,12 @@ def oldest_waiting(tx: Tx) -> int | None:
 _OF_ORDER: Final = sa.select(procurements).where(procurements.c.order_id == sa.bindparam("of")).order_by(procurements.c.line)
 
 
+_LOCK_OF_ORDER: Final = _OF_ORDER.with_for_update()
+
+
 def load_procurements(tx: Tx, order_id: str, *, lock: bool = False) -> list[Procurement]:
     """The order's items that wait, or waited, for suppliers."""
-    query = _OF_ORDER.with_for_update() if lock else _OF_ORDER
-    return [_procurement(row) for row in tx.execute(query, {"of": order_id})]
+    return [_procurement(row) for row in tx.execute(_LOCK_OF_ORDER if lock else _OF_ORDER, {"of": order_id})]
 
 
 _OVERDUE: Final = (
@@ -442,11 +458,16 @@ _SAVE_ATTEMPT: Final = (
 )
 
 
+_insert_attempts = bulk_insert(attempts, *_ATTEMPT_COLUMNS)
+_ATTEMPT: Final = sa.select(attempts).where(attempts.c.id == sa.bindparam("of"))
+_LOCK_ATTEMPT: Final = _ATTEMPT.with_for_update()
+
+
 def insert_attempt(tx: Tx, one: Attempt) -> None:
     """Write an attempt before its call."""
     values = {name: getattr(one, name) for name in _ATTEMPT_COLUMNS}
     values |= {"mode": one.mode.value, "state": one.state.value, "story": story_text(one.story)}
-    tx.execute(sa.insert(attempts).values(values))
+    _insert_attempts(tx, [tuple(values.values())])
 
 
 def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
@@ -479,8 +500,7 @@ def load_attempts(tx: Tx, order_id: str) -> list[Attempt]:
 
 
 def load_attempt(tx: Tx, attempt_id: str, *, lock: bool = False) -> Attempt | None:
-    query = sa.select(attempts).where(attempts.c.id == attempt_id)
-    row = tx.execute(query.with_for_update() if lock else query).first()
+    row = tx.execute(_LOCK_ATTEMPT if lock else _ATTEMPT, {"of": attempt_id}).first()
     return _attempt(row) if row is not None else None
 
 
@@ -490,33 +510,39 @@ def known_order_ids(tx: Tx, supplier_id: str, *, but: str, since: int) -> frozen
     return frozenset(found)
 
 
+_MATCH: Final = (
+    sa.select(attempts.c.id)
+    .where(attempts.c.match_key == sa.bindparam("of"), sa.literal_column("attempts.state IN ('asking', 'unknown')"))
+    .limit(1)
+)
+
+
 def is_match_taken(tx: Tx, match_key: str) -> bool:
     """Whether an unresolved attempt of this account, product, face value and quantity is there."""
-    query = sa.select(attempts.c.id).where(
-        attempts.c.match_key == match_key,
-        attempts.c.state.in_([AttemptState.ASKING.value, AttemptState.UNKNOWN.value]),
-    )
-    return tx.execute(query.limit(1)).first() is not None
+    return tx.execute(_MATCH, {"of": match_key}).first() is not None
 
 
 def open_attempts(tx: Tx, supplier_ids: Iterable[str] | None = None, limit: int = 1_000) -> list[Attempt]:
     """What is open, the longest waiting first."""
-    query = sa.select(attempts).where(attempts.c.state.in_(sorted(one.value for one in OPEN)))
+    query = sa.select(attempts).where(_is_open)
     if supplier_ids is not None:
         query = query.where(attempts.c.supplier_id.in_(list(supplier_ids)))
     return [_attempt(row) for row in tx.execute(query.order_by(attempts.c.look_at).limit(limit))]
+
+
+_is_open: Final[sa.ColumnElement[bool]] = sa.literal_column("attempts.state IN ('asking', 'accepted', 'unknown')")
+_RESERVED: Final = (
+    sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.expected_cost_minor))
+    .where(attempts.c.supplier_id.in_(sa.bindparam("ids", expanding=True)), _is_open)
+    .group_by(attempts.c.supplier_id)
+)
 
 
 def reserved_costs(tx: Tx, supplier_ids: Sequence[str]) -> dict[str, int]:
     """By supplier, what its open attempts may still cost."""
     if not supplier_ids:
         return {}
-    query = (
-        sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.expected_cost_minor))
-        .where(attempts.c.supplier_id.in_(list(supplier_ids)), attempts.c.state.in_(sorted(one.value for one in OPEN)))
-        .group_by(attempts.c.supplier_id)
-    )
-    return {supplier_id: int(total) for supplier_id, total in tx.execute(query)}
+    return {supplier_id: int(total) for supplier_id, total in tx.execute(_RESERVED, {"ids": list(supplier_ids)})}
 
 
 def _attempt(row: Any) -> Attempt:
