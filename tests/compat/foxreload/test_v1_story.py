@@ -1,0 +1,108 @@
+"""A shop's day on surface V1, told with a client that knows the sheet only, over real HTTP on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import httpx2
+import pytest
+
+from cardrail.catalog import set_rate
+from cardrail.kernel import Mode
+from tests.compat.build import CompatShop
+from tests.compat.foxreload.client_v1 import Refusal, V1Client
+from tests.compat.foxreload.lossy import LossyLine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dollars(shop: CompatShop) -> None:
+    """A dollar is 80 rupees, and the partner has a hundred of them."""
+    part = shop.cardrail
+    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
+    part.catalog.refresh()
+    for mode in Mode:
+        shop.credit("100.00", "USD", mode=mode)
+
+
+@pytest.fixture
+def clients() -> Iterator[list[V1Client]]:
+    made: list[V1Client] = []
+    yield made
+    for one in made:
+        one.http.close()
+
+
+def a_client(
+    shop: CompatShop, clients: list[V1Client], mode: Mode = Mode.LIVE, line: httpx2.BaseTransport | None = None
+) -> V1Client:
+    key = shop.credential("foxreload", mode)["api_key"]
+    made = V1Client(f"{shop.url}/compat/foxreload", key, line)
+    clients.append(made)
+    return made
+
+
+def test_a_shop_loads_the_catalog_checks_buys_polls_and_delivers(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients)
+    wares = {one["sku_id"]: one for one in client.catalog()}
+    assert client.stock().keys() == wares.keys()
+    assert wares["BOOKS"]["in_stock"]
+    before = client.available()
+    order = client.order("BOOKS", 7, "story-1")
+    assert (order["status"], order["codes"]) == ("reserved", [])
+    delivered = client.wait(order)
+    assert delivered["status"] == "delivered"
+    assert len({one["code"] for one in delivered["codes"]}) == 7
+    assert delivered["unit_price_usd"] == order["unit_price_usd"] == wares["BOOKS"]["wholesale_cost_usd"]
+    assert before - client.available() == 7 * Decimal(order["unit_price_usd"]) == Decimal(order["wholesale_cost_usd"])
+
+
+def test_a_lost_answer_is_asked_for_again_and_charged_once(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients, line=LossyLine(2))
+    before = client.available()
+    order = client.order("TEA", 1, "story-lost")
+    assert client.order("TEA", 1, "story-lost") == order
+    assert before - client.available() == Decimal("1.19")
+    assert [one["order_id"] for one in client.history() if one["reference"] == "story-lost"] == [order["order_id"]]
+
+
+def test_all_of_a_quantity_comes_or_nothing(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients)
+    before = client.available()
+    with pytest.raises(Refusal) as refusal:
+        client.order("WALLETCARD:100", shop.world.in_stock("WALLETCARD") + 1, "story-all")
+    assert (refusal.value.status, refusal.value.code) == (409, "out_of_stock")
+    assert client.available() == before
+
+
+def test_a_failed_order_costs_nothing(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients, Mode.TEST)
+    before = client.available()
+    order = client.wait(client.order("TEST_REFUND", 1, "story-failed"))
+    assert (order["status"], order["codes"]) == ("failed", [])
+    assert client.available() == before
+
+
+def test_an_unseen_order_is_refunded_and_stays_delivered(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients)
+    before = client.available()
+    order = client.order("TEA", 2, "story-refund")
+    refund = client.refund(order["order_id"], Decimal(order["wholesale_cost_usd"]), "not_delivered")
+    assert refund["status"] == "completed"
+    assert client.available() == before
+    assert client.state(order["order_id"])["status"] == "delivered"
+
+
+def test_what_cannot_be_sold_is_refused_and_nothing_is_paid(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients)
+    before = client.available()
+    for sku, quantity, status, code in (
+        ("SOLDOUT", 1, 409, "out_of_stock"),
+        ("NOTHING", 1, 404, "not_found"),
+        ("TEA", 200, 402, "insufficient_funds"),
+        ("TEA", 0, 400, "invalid_request"),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            client.order(sku, quantity, f"story-{sku}-{quantity}")
+        assert (refusal.value.status, refusal.value.code) == (status, code)
+    assert client.available() == before
