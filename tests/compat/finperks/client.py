@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -74,6 +75,24 @@ class FinperksClient:
             sent["Content-Type"] = "application/json"
         return self.http.request(method, url, content=content, headers=sent | (headers or {}))
 
+    def send_and_hang_up(self, path: str, body: Any, *, key: str) -> None:
+        """A POST whose answer nobody reads: the connection is closed as soon as the request is out."""
+        url, when = self.base_url + path, http_date(datetime.now(UTC))
+        content = json.dumps(body, separators=(",", ":")).encode()
+        signed = sign(self.secret, "POST", url, when, key, content)
+        parts = urlsplit(url)
+        head = [
+            f"POST {parts.path} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            f"Date: {when}",
+            f"Authorization: FP1-HMAC-SHA256 KeyId={self.client_id}, Signature={signed}",
+            f"Idempotency-Key: {key}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+        ]
+        with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=10) as wire:
+            wire.sendall("\r\n".join([*head, "", ""]).encode() + content)
+
     def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """The answer's JSON. Raises Refused."""
         answer = self.send(method, path, body, key=key)
@@ -91,6 +110,11 @@ class FinperksClient:
 
     def buy(self, product: Any, amount: str, key: str, **more: Any) -> Any:
         """One card. ``key`` was written down with the sale before (section 6.1)."""
+        return self.ask("POST", "/orders", self.order_for(product, amount, **more), key=key)
+
+    @staticmethod
+    def order_for(product: Any, amount: str, **more: Any) -> dict[str, Any]:
+        """The body of an order (section 2.1)."""
         order = {
             "product_code": product["code"],
             "customer": {"id": "shopper-9081"},
@@ -99,7 +123,7 @@ class FinperksClient:
             "processing_mode": "sync",
             "delivery_method": {"type": product["delivery_methods"][0]},
         }
-        return self.ask("POST", "/orders", order | more, key=key)
+        return order | more
 
     def order(self, order_id: str) -> Any:
         return self.ask("GET", f"/orders/{order_id}")
