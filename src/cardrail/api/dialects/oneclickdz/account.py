@@ -83,7 +83,7 @@ class Account:
             old_balance=json_number(one.after_minor - one.change_minor - less_minor, code),
             new_balance=json_number(one.after_minor - less_minor, code),
             objid=hex24_of(transfer.order_id) if transfer.order_id is not None else own_id,
-            note=_NOTES.get(transfer.purpose, transfer.reference or ""),
+            note="" if transfer.order_id is not None else transfer.reference or "",
             time=moment(to_micros(transfer.created_at)),
         )
 
@@ -95,11 +95,3 @@ class Account:
 
     def _is_free(self, principal: Principal) -> bool:
         return principal.mode is Mode.TEST and self._profile.sandbox_is_free
-
-
-_NOTES: Final[dict[TransferPurpose, str]] = {
-    TransferPurpose.SALE: "",
-    TransferPurpose.HOLD: "",
-    TransferPurpose.FEE: "fee",
-    TransferPurpose.TAX: "tax",
-}

@@ -60,6 +60,8 @@ class Orders:
                 key=key,
                 reference=Reference(wanted.ref) if wanted.ref is not None else None,
                 details=details,
+                is_free=is_test and self._profile.sandbox_is_free,
+                holds_short=not is_test,
             )
 
         order, _, is_new = await call.place(command)
