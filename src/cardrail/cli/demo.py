@@ -41,6 +41,8 @@ SKU_RANGE: Final = "GVGBHIS001"
 STOCK: Final = ((SKU_IN_STOCK, None, 100_000), (SKU_RANGE, "500", 500), ("EGCGBEPON001", None, 500))
 """sku, face value where it is a range, codes."""
 WALLET: Final = Money.parse("100000000.00", "INR")
+DOLLARS: Final = Money.parse("1000000.00", "USD")
+"""For the dialects whose prices are in dollars."""
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CREDENTIALS: Final = "demo.json"
 ADDRESSES: Final = {
@@ -109,7 +111,8 @@ def _make_shop(cardrail: Cardrail, progress: Progress | None) -> dict[str, Any]:
     db, clock, audit = cardrail.db, cardrail.clock, cardrail.audit
     for sheet in demo_catalogs():
         import_catalog(db, clock, audit, sheet.read_bytes(), actor="cli", source=sheet.name)
-    set_rate(db, clock, audit, base="EUR", quote="INR", rate_e10=parse_rate("104.20"), source="demo", actor="cli")
+    for base, rate in (("EUR", "104.20"), ("USD", "88.60")):
+        set_rate(db, clock, audit, base=base, quote="INR", rate_e10=parse_rate(rate), source="demo", actor="cli")
     for sku, face, count in STOCK:
         _stock(cardrail, sku, face, count, progress)
     with db.read() as tx:
@@ -120,6 +123,7 @@ def _make_shop(cardrail: Cardrail, progress: Progress | None) -> dict[str, Any]:
         by = By(clock.now(), "cli", audit, cardrail.settings.node_name)
         for mode in Mode:
             credit(tx, by, partner.id, WALLET, mode, reference=f"demo {mode.value}")
+            credit(tx, by, partner.id, DOLLARS, mode, reference=f"demo {mode.value} USD")
     return {
         "partner_id": partner.id,
         "api_key": _key(cardrail, partner.id, Mode.LIVE).reveal(),
