@@ -15,6 +15,7 @@ from cardrail.cli import (
     backup,
     bench,
     catalog,
+    client_partner,
     codes,
     demo,
     keys,
@@ -24,6 +25,7 @@ from cardrail.cli import (
     serve,
     setup,
     verify,
+    webhook,
 )
 from cardrail.cli.context import use_settings
 
@@ -37,11 +39,13 @@ app = typer.Typer(
 
 for name, module in (
     ("partner", partner),
+    ("client-partner", client_partner),
     ("key", access_keys),
     ("catalog", catalog),
     ("codes", codes),
     ("order", order),
     ("ledger", ledger),
+    ("webhook", webhook),
     ("keys", keys),
     ("audit", audit),
 ):
