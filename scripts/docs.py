@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import typer.main
 from pydantic_core import PydanticUndefined
 
@@ -19,6 +20,7 @@ from cardrail.api import STATUS, UNKNOWN_CHARGE, description, partner_errors
 from cardrail.cli import app
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, all_error_types
+from cardrail.webhooks import EVENT_TYPES, Audience, example, payload
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -140,62 +142,45 @@ def _default(one: Any) -> str:
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
-EVENTS: Final[dict[str, tuple[str, str]]] = {
-    "order.placed": ("order", "The order was accepted and waits: it is unpaid, or its money is held."),
-    "order.processing": (
-        "order",
-        "Codes are being obtained. An order wholly from stock never shows it: it is final when it is written.",
-    ),
-    "order.fulfilled": ("order", "Every unit was delivered and charged."),
-    "order.partially_fulfilled": ("order", "Some units were delivered and charged; the rest was not charged."),
-    "order.failed": ("order", "Nothing came, and nothing is charged."),
-    "order.needs_review": ("order", "Unfinished items wait for the operator's decision. Nothing is bought for them meanwhile."),
-    "order.cancelled": ("order", "The order was withdrawn before it started, or was not paid in time. Its money is free."),
-    "order.refunded": ("order", "Money was given back; the codes stay. `data`: `amount_minor`, `currency`."),
-    "order.invalidated": (
-        "order",
-        "The order was taken back, with its charge and its codes. `data`: `refunded_minor`, `currency`, `codes`.",
-    ),
-    "balance.credited": (
-        "wallet",
-        "The operator added money, or reversed a debit. `data`: what moved, and the balance after it.",
-    ),
-    "balance.debited": ("wallet", "The operator took money off, or reversed a credit. `data`: likewise."),
-    "balance.credit_limit_changed": (
-        "wallet",
-        "The wallet may now be overdrawn by another amount. `data`: the limit before and after.",
-    ),
-    "hold.overdue": ("hold", "Money has been held past its deadline. Told once; nothing is freed. The operator's own event."),
-    "product.updated": ("product", "A product, a face value of it, or its price changed. `data`: what."),
-    "product.retired": ("product", "A product, or a face value of it, can no longer be ordered. `data`: what."),
-}
-"""Event type → what it is about, and what has become true."""
+EVENTS: Final = EVENT_TYPES
+"""Event type → what it is about, whom it is for, and what has become true."""
 
 EVENTS_INTRO: Final = """\
 An event is a row that is written in the transaction that made it true, so there is no change without its event and no event without
 its change. It says what happened to what, and never holds a code, a PIN or a key. An order's history (`history` in
 `GET /v1/orders/{id}`, `cardrail order show`) is its events.
 
-| field | meaning |
+Partners pull them by `GET /v1/events`, or are [sent them as webhooks](../guides/receive-webhooks.md). Both show the same members:
+
+| member | meaning |
 | --- | --- |
-| `id` | `evt_…`, made before the write |
+| `id` | `evt_…`; the same however often it is sent |
 | `type` | one of those below |
-| `partner_id` | whose it is; none for the operator's own |
+| `timestamp` | when it became true, UTC |
 | `mode` | `live` or `test` |
-| `subject_id`, `subject_seq` | what it is about, and 1, 2, 3 … within that: a history has no two steps at one place |
-| `from_state`, `to_state` | of an order |
-| `reason` | in words, where there is one |
-| `actor` | an API key's id, `cli`, or `system` |
-| `at` | when |
-| `data` | further facts, as a JSON object |
+| `data` | what it is about (`order_id`, `product_id` …; of a wallet its `currency`) and facts of the case |
+| `data.step` | 1, 2, 3 … within that order, wallet, product: the higher is the later, in whatever order they came |
+| `data.state`, `data.previous_state`, `data.reason` | where there are such |
+
+New members and new types may be added; ignore what you do not know. Events are kept as long as what they are about; what is
+deleted is the [log of deliveries](../operating/webhooks.md).
 """
+
+AUDIENCES: Final = {
+    Audience.PARTNER: "",
+    Audience.EVERYONE: " For every partner, in the live stream, unless it is about one partner's price.",
+    Audience.OPERATOR: " The operator's own: no partner sees it.",
+}
 
 
 def events_page() -> str:
-    """Every type of event."""
-    rows = [f"| `{name}` | {subject} | {_cell(meaning)} |" for name, (subject, meaning) in EVENTS.items()]
-    head = ["# Events", "", GENERATED.format(source="`EVENTS` in `scripts/docs.py`"), "", EVENTS_INTRO]
-    return "\n".join([*head, "| type | about | what has become true |", "| --- | --- | --- |", *rows, ""])
+    """Every type of event, with its payload."""
+    parts = ["# Events", "", GENERATED.format(source="`EVENT_TYPES` in `src/cardrail/webhooks/types.py`"), "", EVENTS_INTRO]
+    for name, one in EVENTS.items():
+        shown = msgspec.json.format(msgspec.json.encode(payload(example(name))["data"]), indent=1).decode()
+        lines = " ".join([line.strip() for line in shown.splitlines()]).replace("{ ", "{").replace(" }", "}")
+        parts += [f"## {name}", "", f"{one.meaning}{AUDIENCES[one.audience]}", "", "```json", lines, "```", ""]
+    return "\n".join(parts)
 
 
 # --- the partner's errors ---------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from cardrail.access import purge_usage
 from cardrail.bootstrap import Cardrail
+from cardrail.delivery import deliver_waiting
 from cardrail.jobs import Chore
-from cardrail.ledger import overdue_holds
+from cardrail.ledger import overdue_holds, tell_low_balances
 from cardrail.orders import expire_unpaid, wake_orders
-from cardrail.storage import anchor_heads
-from cardrail.vault import service_key
+from cardrail.storage import anchor_heads, mark_position
+from cardrail.vault import service_key, tell_low_stock
+from cardrail.webhooks import purge_webhooks
 
 
 def chores(cardrail: Cardrail) -> list[Chore]:
@@ -29,10 +31,26 @@ def chores(cardrail: Cardrail) -> list[Chore]:
             anchor = anchor_heads(tx, clock, service_key(tx, cardrail.keyring, "audit"))
         return f"{anchor.day} {anchor.hash}"
 
+    def tell_what_runs_low() -> int:
+        with db.transaction() as tx:
+            return tell_low_balances(tx, clock.now()) + tell_low_stock(tx, clock.now())
+
+    def mark_positions() -> int:
+        with db.transaction() as tx:
+            return mark_position(tx, "events", clock.now())
+
     return [
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
+        Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
         Chore("report-overdue-holds", "*/5 * * * *", report_overdue_holds),
         Chore("anchor-audit", "5 0 * * *", anchor_audit),
+        Chore("tell-what-runs-low", "*/30 * * * * *", tell_what_runs_low),
+        Chore("mark-positions", "*/10 * * * *", mark_positions),
+        Chore(
+            "purge-webhooks",
+            "27 4 * * *",
+            lambda: purge_webhooks(db, clock.now(), retain_days=cardrail.settings.webhook_retain_days),
+        ),
         Chore("purge-limit-usage", "43 * * * *", purge_limit_usage),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +54,10 @@ class Hooks:
         """Let the sender's thread do it."""
         self.number()
         self.sender.start()
+
+    def give_up_after(self, seconds: float) -> None:
+        """Another time-out."""
+        self.sender.pace = replace(self.sender.pace, timeout_seconds=seconds)
 
     def stop(self) -> None:
         self.sender.stop()

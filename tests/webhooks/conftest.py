@@ -16,7 +16,7 @@ from tests.webhooks.receiver import Receiver, a_receiver
 @pytest.fixture
 def hooks(db: Database, tmp_path: Path) -> Hooks:
     """A shop whose endpoints may live on loopback."""
-    return hooks_of(a_world(db, tmp_path), timeout_seconds=0.8)
+    return hooks_of(a_world(db, tmp_path), timeout_seconds=10.0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cardrail.api.parts import Installation
@@ -32,6 +32,7 @@ class Meters(Collector):
         self._batch = Histogram("cardrail_lane_batch_orders", "Orders in one commit.", buckets=_BATCH, registry=self._registry)
         waiting = Gauge("cardrail_lane_waiting", "Orders taken and not yet answered.", registry=self._registry)
         waiting.set_function(lambda: parts.lane.waiting)
+        self._sender, self._clock = parts.sender, parts.clock
         self._requests: dict[tuple[str, str, int], int] = {}
         self._times: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
@@ -70,6 +71,22 @@ class Meters(Collector):
         for state, count in self._orders.items():
             orders.add_metric((state,), count)
         yield orders
+        yield from self._webhooks()
+
+    def _webhooks(self) -> Iterator[Metric]:
+        """What this process sent, and what waits, which every worker sees."""
+        counts = self._sender.counts
+        attempts = CounterMetricFamily("cardrail_webhook_attempts", "Attempts to deliver an event.", labels=("outcome",))
+        attempts.add_metric(("delivered",), counts.delivered)
+        attempts.add_metric(("failed",), counts.failed)
+        yield attempts
+        yield CounterMetricFamily("cardrail_webhook_attempt_seconds", "Time that attempts took, together.", counts.seconds)
+        yield CounterMetricFamily("cardrail_webhook_endpoints_disabled", "Endpoints that this process disabled.", counts.disabled)
+        if not self._sender.is_running:
+            return
+        age = (self._clock.now() - counts.oldest_at).total_seconds() if counts.oldest_at is not None else 0.0
+        yield GaugeMetricFamily("cardrail_webhook_waiting", "Deliveries that wait at enabled endpoints.", counts.waiting)
+        yield GaugeMetricFamily("cardrail_webhook_oldest_seconds", "Age of the oldest of them.", max(0.0, age))
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

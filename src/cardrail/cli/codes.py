@@ -20,6 +20,7 @@ from cardrail.catalog import Offer, UnknownSku
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.kernel import Mode, Money, currency, format_minor, from_micros, parse_minor, rfc3339, to_micros
 from cardrail.orders import StockBooks
+from cardrail.storage import in_tx
 from cardrail.vault import (
     NEVER,
     CodeException,
@@ -40,6 +41,7 @@ from cardrail.vault import (
     list_lots,
     parse_expiry,
     revoke_code,
+    set_stock_threshold,
     stock_counts,
     unblock_code,
     undo_import,
@@ -205,6 +207,25 @@ def revoke(lot: LotArgument, seq: SeqArgument, reason: Reason = None, as_json: A
     with open_context() as ctx:
         revoke_code(ctx.db, ctx.clock, ctx.audit, lot, seq, actor=ACTOR, reason=reason)
     _done({"lot": lot, "seq": seq, "state": "REVOKED"}, "Revoked.", as_json=as_json)
+
+
+@app.command()
+def threshold(
+    sku: Annotated[str, typer.Argument(help="The denomination's sku.")],
+    count: Annotated[int, typer.Argument(min=0, help="Fewer than so many is low; 0 takes the threshold away.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell (event stock.low) when fewer than COUNT codes of a sku are left to sell."""
+    with open_context() as ctx:
+        offer = ctx.catalog.current().offer(sku)
+        if offer is None:
+            raise UnknownSku(sku=sku)
+        denomination_id = offer.denomination_id
+        in_tx(
+            ctx.db,
+            lambda tx: set_stock_threshold(tx, ctx.clock.now(), ctx.audit, denomination_id, sku, count, actor=ACTOR),
+        )
+    _done({"sku": sku, "threshold": count}, f"Threshold of {sku}: {count}", as_json=as_json)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from cardrail.ledger import (
     list_transfers,
     platform_balances,
     reverse,
+    set_balance_threshold,
     set_credit_limit,
 )
 from cardrail.storage import Tx, in_tx
@@ -146,6 +147,30 @@ def debit_command(
 
 def _debiting(ctx: Cardrail, partner: str, money: Money, mode: Mode, reference: str | None, *, allow_debt: bool) -> Any:
     return lambda tx: debit(tx, _by(ctx), partner, money, mode, reference=reference, allow_debt=allow_debt)
+
+
+@app.command("threshold")
+def threshold_command(
+    partner: PartnerArg,
+    amount: AmountArg,
+    *,
+    code: CurrencyOption = None,
+    mode: ModeOption = Mode.LIVE,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the partner (event balance.low) when less than AMOUNT may be spent; 0 takes the threshold away."""
+    with open_context() as ctx:
+
+        def work(tx: Tx) -> Money:
+            money = _money(get_partner(tx, PartnerId(partner)), amount, code)
+            set_balance_threshold(tx, _by(ctx), partner, money, mode)
+            return money
+
+        money = in_tx(ctx.db, work)
+        if as_json:
+            show_json({"partner": partner, "mode": mode.value, "threshold": money.amount, "currency": money.currency.code})
+        else:
+            out.print(f"Threshold of {partner} ({mode.value}): {money}")
 
 
 @app.command("limit")

@@ -65,6 +65,7 @@ from cardrail.ledger.store import (
     load_order_transfers,
     load_wallets,
 )
+from cardrail.ledger.thresholds import set_balance_threshold, tell_low_balances
 from cardrail.ledger.verify import LEDGER_CHECKS, order_sums, stock_sums, verify_ledger
 
 __all__ = [
@@ -131,11 +132,13 @@ __all__ = [
     "refund",
     "refund_parts",
     "reverse",
+    "set_balance_threshold",
     "set_credit_limit",
     "slice_changes",
     "slice_entries",
     "stock_sums",
     "supplier_account",
+    "tell_low_balances",
     "transfers_after",
     "verify_ledger",
     "void_hold",

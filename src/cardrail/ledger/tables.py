@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from cardrail.storage.schema import CLUSTERED, instant, key, metadata, minor, number, text, unsequenced_index
+from cardrail.storage.schema import CLUSTERED, flag, instant, key, metadata, minor, number, text, unsequenced_index
 
 accounts = sa.Table(
     "accounts",
@@ -127,3 +127,15 @@ holds = sa.Table(
     sa.CheckConstraint("posted_minor + voided_minor <= amount_minor", name="not_beyond"),
     **CLUSTERED,
 )
+
+balance_thresholds = sa.Table(
+    "balance_thresholds",
+    metadata,
+    key("name"),  # the wallet's
+    minor("threshold_minor"),
+    flag("is_low"),  # told, and not recovered since
+    instant("changed_at"),
+    sa.CheckConstraint("threshold_minor > 0", name="threshold"),
+    **CLUSTERED,
+)
+"""Wallets whose owner is told when less than this may be spent."""

@@ -55,7 +55,7 @@ from cardrail.vault.model import (
     code_state,
     cost_of,
 )
-from cardrail.vault.on_hand import StockOnHand, stock_on_hand
+from cardrail.vault.on_hand import StockOnHand, stock_on_hand, supplier_lots
 from cardrail.vault.read_file import BadLine, DuplicateLine, Lines, parse_expiry
 from cardrail.vault.registered import keys_are_registered
 from cardrail.vault.returns import mark_exceptions, return_to_stock
@@ -78,6 +78,7 @@ from cardrail.vault.store import (
     unsold_cost,
 )
 from cardrail.vault.tables import NEVER
+from cardrail.vault.thresholds import set_stock_threshold, tell_low_stock
 from cardrail.vault.verify import VAULT_CHECKS, lot_counts, unsold_costs, unsold_spans
 from cardrail.vault.withdraw import merge_spans, revoke_spans, withdraw_codes, withheld
 
@@ -177,10 +178,13 @@ __all__ = [
     "rotate_master_key",
     "service_key",
     "set_frozen",
+    "set_stock_threshold",
     "split_known_codes",
     "stock_counts",
     "stock_late_codes",
     "stock_on_hand",
+    "supplier_lots",
+    "tell_low_stock",
     "unblock_code",
     "undo_import",
     "unsold_cost",

@@ -104,3 +104,16 @@ code_exceptions = sa.Table(
     instant("at"),
     **CLUSTERED,
 )
+
+stock_thresholds = sa.Table(
+    "stock_thresholds",
+    metadata,
+    key("denomination_id"),
+    text("sku"),  # what the operator calls it
+    number("threshold"),
+    flag("is_low"),  # told, and not restocked since
+    instant("changed_at"),
+    sa.CheckConstraint("threshold > 0", name="threshold"),
+    **CLUSTERED,
+)
+"""Denominations whose operator is told when fewer codes are left."""

@@ -26,8 +26,9 @@ from cardrail.webhooks.model import (
     Schedule,
     parse_schedule,
 )
-from cardrail.webhooks.payload import payload
-from cardrail.webhooks.read import list_deliveries, load_delivery
+from cardrail.webhooks.payload import example, payload
+from cardrail.webhooks.read import backlog, list_deliveries, load_delivery
+from cardrail.webhooks.retention import purge_webhooks
 from cardrail.webhooks.sender import Counts, Sender, SenderPace
 from cardrail.webhooks.types import EVENT_TYPES, PARTNER_TYPES, SHARED_TYPES, Audience, EventType
 
@@ -62,8 +63,11 @@ __all__ = [
     "UnknownFormat",
     "WebhookError",
     "Who",
+    "backlog",
+    "example",
     "list_deliveries",
     "load_delivery",
     "parse_schedule",
     "payload",
+    "purge_webhooks",
 ]

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
-
 from cardrail.access import SecretSealer
 from cardrail.kernel import Clock, Mode, PartnerId, Secret, from_micros, new_event_id, new_id, rfc3339, to_micros
 from cardrail.storage import (
@@ -261,7 +259,7 @@ class EndpointBook:
         now = self.clock.now()
         changed = replace(found, state=EndpointState.DISABLED, reason=because, updated_at=now)
         store.update_endpoint(tx, changed)
-        self._tell(tx, changed, DISABLED_TYPE, now, {"reason": because})
+        self._tell(tx, changed, DISABLED_TYPE, now, because)
         self._note(tx, changed, "webhook_endpoint.disabled", SYSTEM, reason=because)
         return True
 
@@ -272,7 +270,7 @@ class EndpointBook:
             endpoint = self.find(tx, endpoint_id, partner_id, mode, lock=True)
             self._must_be_enabled(endpoint)
             now = self.clock.now()
-            event_id = self._tell(tx, endpoint, TEST_TYPE, now, {})
+            event_id = self._tell(tx, endpoint, TEST_TYPE, now)
             at = to_micros(now)
             store.insert_deliveries(tx, [(endpoint.id, event_id, TEST_TYPE, DeliveryState.PENDING.value, 0, at, at)])
             self._note(tx, endpoint, "webhook_endpoint.tested", who)
@@ -365,7 +363,7 @@ class EndpointBook:
         )
         self.audit.append(tx, [entry])
 
-    def _tell(self, tx: Tx, endpoint: Endpoint, event_type: str, at: datetime, data: dict[str, Any]) -> str:
+    def _tell(self, tx: Tx, endpoint: Endpoint, event_type: str, at: datetime, because: str | None = None) -> str:
         """Append an event about the endpoint, whose row is locked."""
         event_id = new_event_id()
         row = (
@@ -377,10 +375,10 @@ class EndpointBook:
             store.next_step(tx, endpoint.id),
             None,
             None,
-            None,
+            because,
             "system",
             to_micros(at),
-            msgspec.json.encode(data).decode() if data else None,
+            None,
         )
         insert_events(tx, [row])
         return event_id

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cardrail.kernel import Money, currency, rfc3339
+from cardrail.kernel import EventId, Mode, Money, currency, from_micros, rfc3339
 from cardrail.storage import Event
 from cardrail.webhooks.types import EVENT_TYPES
 
@@ -23,6 +23,40 @@ def payload(event: Event) -> dict[str, Any]:
         "mode": event.mode.value,
         "data": _data(event),
     }
+
+
+def example(name: str) -> Event:
+    """A made-up event of this type, as the reference shows it."""
+    known = EVENT_TYPES[name]
+    before, after = known.states or (None, None)
+    return Event(
+        id=EventId("evt_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+        type=name,
+        partner_id=None,
+        mode=Mode.LIVE,
+        subject_id=f"{PREFIX_OF.get(known.about, 'xxx')}_01K0ABCDEFGHJKMNPQRSTVWXYZ",
+        subject_seq=1,
+        from_state=before,
+        to_state=after,
+        reason=known.reason,
+        actor="system",
+        at=from_micros(1_767_268_800_000_000),
+        data=dict(known.example),
+        position=1,
+    )
+
+
+PREFIX_OF: Final = {
+    "order": "ord",
+    "product": "prd",
+    "hold": "hld",
+    "endpoint": "whe",
+    "denomination": "den",
+    "claim": "clm",
+    "message": "msg",
+    "statement": "stm",
+}
+"""Of the ids of what events are about."""
 
 
 def _data(event: Event) -> dict[str, Any]:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from cardrail.storage import Tx
+from datetime import datetime
+from typing import Final
+
+from cardrail.storage import Tx, load_events
 from cardrail.webhooks import store
 from cardrail.webhooks.errors import DeliveryNotFound
 from cardrail.webhooks.model import Attempt, Delivery, EndpointId
+
+BACKLOG_MAX: Final = 100_000
+"""Where counting stops."""
+
+
+def backlog(tx: Tx) -> tuple[int, datetime | None]:
+    """Deliveries that wait at enabled endpoints (at most BACKLOG_MAX are counted), and when the oldest one's event was."""
+    count, oldest = store.backlog(tx, BACKLOG_MAX)
+    return count, load_events(tx, [oldest])[oldest].at if oldest is not None else None
 
 
 def list_deliveries(

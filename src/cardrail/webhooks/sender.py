@@ -30,6 +30,7 @@ from cardrail.webhooks.endpoints import VERSION, EndpointBook
 from cardrail.webhooks.formats import FORMATS, Facts, Format, Message
 from cardrail.webhooks.model import DeliveryState, Endpoint, EndpointSecret, Failure, Schedule
 from cardrail.webhooks.post import Posted, Poster
+from cardrail.webhooks.read import backlog
 from cardrail.webhooks.types import SHARED_TYPES, TEST_TYPE
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ IDLE_SECONDS: Final = 0.1
 BUSY_SECONDS: Final = 0.03
 OUTAGE_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5.0
+GAUGE_SECONDS: Final = 5.0
 AGENT: Final = "Cardrail-Webhooks/1"
 
 log = structlog.get_logger("cardrail.webhooks")
@@ -99,6 +101,12 @@ class Counts:
     delivered: int = 0
     failed: int = 0
     seconds: float = 0.0
+    """That attempts took, all together."""
+    disabled: int = 0
+    waiting: int = 0
+    """Deliveries at enabled endpoints, of all workers, as of a few seconds ago."""
+    oldest_at: datetime | None = None
+    """When the event of the oldest of them was."""
 
 
 @dataclass(slots=True)
@@ -133,6 +141,7 @@ class Sender:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], object] = lambda: None
+        self._gauge_at = 0.0
         self._allowance = 0.0
         self._allowed_at = time.monotonic()
 
@@ -232,6 +241,7 @@ class Sender:
         now = to_micros(self._clock.now())
         with self._db.read() as tx:
             self._refresh(tx)
+            self._gauge(tx)
             is_behind = bool(self._known.endpoints) and sequenced_through(tx, "events") > self._position(tx)
             due = store.due_endpoints(tx) if claiming and self._known.endpoints else {}
         wanted = self._wanted({one for one, at in due.items() if at <= now}) if not is_behind else {}
@@ -270,6 +280,13 @@ class Sender:
             if row.endpoint_id in known.endpoints:
                 known.secrets.setdefault(row.endpoint_id, []).append(self._book.open_secret(row))
         self._known = known
+
+    def _gauge(self, tx: Tx) -> None:
+        """Now and then, see how much waits."""
+        now = time.monotonic()
+        if now >= self._gauge_at:
+            self.counts.waiting, self.counts.oldest_at = backlog(tx)
+            self._gauge_at = time.monotonic() + GAUGE_SECONDS
 
     def _position(self, tx: Tx) -> int:
         """How far events were made into deliveries; nothing is due of what came before the oldest endpoint."""
@@ -396,6 +413,7 @@ class Sender:
         elif now - since >= self.pace.disable_after:
             because = f"every attempt failed since {since:%Y-%m-%dT%H:%M:%SZ}"
         if because is not None and self._book.disable(tx, endpoint, because):
+            self.counts.disabled += 1
             log.warning("webhook endpoint disabled", endpoint=endpoint.id, partner=endpoint.partner_id, reason=because)
 
     # --- messages -----------------------------------------------------------------------------------------------------

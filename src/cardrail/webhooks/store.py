@@ -373,12 +373,14 @@ _NEW_EVENTS: Final = (
     .order_by(events.c.position)
     .limit(sa.bindparam("most", type_=sa.BigInteger))
 )
-_OPEN_COUNT: Final = sa.select(sa.func.count()).select_from(
+_WAITING: Final = (
     sa.select(webhook_deliveries.c.event_id)
-    .where(webhook_deliveries.c.due_at.is_not(None))
+    .join(webhook_endpoints, webhook_endpoints.c.id == webhook_deliveries.c.endpoint_id)
+    .where(webhook_deliveries.c.due_at.is_not(None), webhook_endpoints.c.state == EndpointState.ENABLED.value)
     .limit(sa.bindparam("most", type_=sa.BigInteger))
     .subquery()
 )
+_BACKLOG: Final = sa.select(sa.func.count(), sa.func.min(_WAITING.c.event_id))
 
 
 def read_cursor(tx: Tx, name: str) -> int | None:
@@ -405,6 +407,7 @@ def new_events(tx: Tx, after: int, most: int) -> list[Any]:
     return list(tx.execute(_NEW_EVENTS, {"after": after, "most": most}))
 
 
-def open_deliveries(tx: Tx, most: int) -> int:
-    """Deliveries that wait, counted up to a bound."""
-    return int(tx.execute(_OPEN_COUNT, {"most": most}).scalar_one())
+def backlog(tx: Tx, most: int) -> tuple[int, str | None]:
+    """Deliveries that wait at enabled endpoints, counted up to a bound, and the oldest one's event."""
+    count, oldest = tx.execute(_BACKLOG, {"most": most}).one()
+    return int(count), oldest

@@ -5,9 +5,10 @@ This list is what endpoints may ask for, and what `docs/reference/events.md` is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Audience(StrEnum):
@@ -28,58 +29,136 @@ class EventType:
     about: str
     """What its subject is; a partner reads the subject's id as ``<about>_id``, but for a wallet, which is its currency."""
     meaning: str
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """Further facts as the row keeps them; made up, but of the form that the code writes."""
+    states: tuple[str | None, str] | None = None
+    """Before and after, where the subject has states."""
+    reason: str | None = None
     audience: Audience = Audience.PARTNER
 
 
-_ORDER: Final = "order"
+def _order(meaning: str, state: str, before: str | None = None, reason: str | None = None, **facts: Any) -> EventType:
+    return EventType("order", meaning, facts, (before, state), reason)
+
+
+_INR: Final = {"currency": "INR"}
+_MOVED: Final = {
+    "transfer_id": "trf_01K0ABCDEFGHJKMNPQRSTVWXYZ",
+    **_INR,
+    "mode": "live",
+    "amount_minor": 500_000,
+    "balance_minor": 725_050,
+}
+_MESSAGE: Final = {"order_id": "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ", "channel": "email"}
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
-    "order.placed": EventType(_ORDER, "The order was accepted and waits: it is unpaid, or its money is held."),
-    "order.processing": EventType(
-        _ORDER, "Codes are being obtained. An order wholly from stock never shows it: it is final when it is written."
+    "order.placed": _order("The order was accepted and waits: it is unpaid, or its money is held.", "PLACED"),
+    "order.processing": _order(
+        "Codes are being obtained. An order wholly from stock never shows it: it is final when it is written.",
+        "PROCESSING",
+        "PLACED",
     ),
-    "order.fulfilled": EventType(_ORDER, "Every unit was delivered and charged."),
-    "order.partially_fulfilled": EventType(_ORDER, "Some units were delivered and charged; the rest was not charged."),
-    "order.failed": EventType(_ORDER, "Nothing came, and nothing is charged."),
-    "order.needs_review": EventType(
-        _ORDER, "Unfinished items wait for the operator's decision. Nothing is bought for them meanwhile."
+    "order.fulfilled": _order("Every unit was delivered and charged.", "FULFILLED"),
+    "order.partially_fulfilled": _order(
+        "Some units were delivered and charged; the rest was not charged.", "PARTIALLY_FULFILLED"
     ),
-    "order.cancelled": EventType(
-        _ORDER, "The order was withdrawn before it started, or was not paid in time. Its money is free."
+    "order.failed": _order("Nothing came, and nothing is charged.", "FAILED", "PROCESSING", "out_of_stock"),
+    "order.needs_review": _order(
+        "Unfinished items wait for the operator's decision. Nothing is bought for them meanwhile.", "NEEDS_REVIEW", "PROCESSING"
     ),
-    "order.refunded": EventType(_ORDER, "Money was given back; the codes stay. `data`: the amount."),
-    "order.invalidated": EventType(
-        _ORDER, "The order was taken back, with its charge and its codes. `data`: what was refunded, and how many `codes`."
+    "order.cancelled": _order(
+        "The order was withdrawn before it started, or was not paid in time. Its money is free.",
+        "CANCELLED",
+        "PLACED",
+        "not paid",
+    ),
+    "order.refunded": _order(
+        "Money was given back; the codes stay.", "FULFILLED", "FULFILLED", "goodwill", amount_minor=9_500, **_INR
+    ),
+    "order.invalidated": _order(
+        "The order was taken back, with its charge and its codes (`codes`: how many).",
+        "INVALIDATED",
+        "FULFILLED",
+        "wrong product",
+        refunded_minor=9_500,
+        **_INR,
+        codes=1,
     ),
     "balance.credited": EventType(
-        "wallet", "Money was added, or a debit was reversed. `data`: what moved, and the balance after it."
+        "wallet", "Money was added, or a debit was reversed.", {**_MOVED, "reference": "transfer 4711"}
     ),
-    "balance.debited": EventType("wallet", "The operator took money off, or reversed a credit. `data`: likewise."),
+    "balance.debited": EventType("wallet", "The operator took money off, or reversed a credit.", _MOVED),
     "balance.credit_limit_changed": EventType(
-        "wallet", "The wallet may now be overdrawn by another amount. `data`: the limit before and after."
+        "wallet",
+        "The wallet may now be overdrawn by another amount.",
+        {**_INR, "mode": "live", "before_minor": 0, "limit_minor": 1_000_000},
     ),
     "balance.low": EventType(
         "wallet",
-        "What may still be spent fell below the threshold that the operator set. Told once, and again after it had recovered. "
-        "`data`: what is `available`, and the `threshold`.",
+        "What may still be spent fell below the threshold that the operator set (`cardrail ledger threshold`). Told once, "
+        "and again after it had recovered.",
+        {**_INR, "available_minor": 42_000, "threshold_minor": 50_000},
     ),
-    "stock.low": EventType(
-        "denomination",
-        "Unsold codes of a sku fell below the threshold that the operator set. Told once, and again after it was restocked. "
-        "`data`: `sku`, `in_stock`, `threshold`.",
-        Audience.OPERATOR,
+    "claim.opened": EventType(
+        "claim",
+        "The recipient opened the claim link: the code was shown.",
+        {"order_id": "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ", "line": 1, "unit": 1},
+        ("UNCLAIMED", "CLAIMED"),
     ),
-    "hold.overdue": EventType("hold", "Money has been held past its deadline. Told once; nothing is freed.", Audience.OPERATOR),
+    "message.sent": EventType("message", "The recipient's mail server, or Telegram, took the message.", _MESSAGE),
+    "message.failed": EventType(
+        "message", "The message could not be sent, and is not tried again.", {**_MESSAGE, "error": "timeout"}
+    ),
+    "message.bounced": EventType("message", "The message came back: there is no such recipient.", _MESSAGE),
+    "message.resent": EventType(
+        "message", "A message was sent once more (`of`: the first one).", {**_MESSAGE, "of": "msg_01K0ABCDEFGHJKMNPQRSTVWXYZ"}
+    ),
+    "settlement.closed": EventType(
+        "statement",
+        "A period was closed, and its statement sealed.",
+        {
+            **_INR,
+            "number": 7,
+            "period_from": "2026-01-01T00:00:00.000000Z",
+            "period_to": "2026-02-01T00:00:00.000000Z",
+            "closing_minor": 725_050,
+            "movements": 1_204,
+            "hash": "9f2c…",
+        },
+        ("draft", "closed"),
+    ),
     "product.updated": EventType(
-        "product", "A product, a face value of it, or its price changed. `data`: what.", Audience.EVERYONE
+        "product",
+        "A product, a face value of it, or its price changed.",
+        {"code": "TEA", "change": "price"},
+        audience=Audience.EVERYONE,
     ),
     "product.retired": EventType(
-        "product", "A product, or a face value of it, can no longer be ordered. `data`: what.", Audience.EVERYONE
+        "product",
+        "A product can no longer be ordered.",
+        {"name": "TEA", "change": "retired"},
+        audience=Audience.EVERYONE,
     ),
     "endpoint.disabled": EventType(
-        "endpoint", "A webhook endpoint gets nothing more: it answered 410, or failed for days. `data`: `reason`."
+        "endpoint",
+        "A webhook endpoint gets nothing more: it answered 410, or failed for days.",
+        reason="the receiver answered 410 Gone",
     ),
     "endpoint.test": EventType("endpoint", "You asked for a test of this endpoint. It comes to no other one."),
+    "stock.low": EventType(
+        "denomination",
+        "Unsold codes of a sku fell below the threshold that the operator set (`cardrail codes threshold`). Told once, and again after it "
+        "was restocked.",
+        {"sku": "TEA", "in_stock": 18, "threshold": 20},
+        audience=Audience.OPERATOR,
+    ),
+    "hold.overdue": EventType(
+        "hold",
+        "Money has been held past its deadline. Told once; nothing is freed.",
+        {"order_id": "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ", "line": 1, "rest_minor": 9_500, **_INR},
+        reason="deadline",
+        audience=Audience.OPERATOR,
+    ),
 }
 """Event type → what it is about, and what has become true."""
 

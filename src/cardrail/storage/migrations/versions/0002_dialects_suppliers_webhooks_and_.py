@@ -72,6 +72,16 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "balance_thresholds",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("threshold_minor", sa.BigInteger(), nullable=False),
+        sa.Column("is_low", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("threshold_minor > 0", name=op.f("ck_balance_thresholds_threshold")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_balance_thresholds")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "claims",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
@@ -308,6 +318,17 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "stock_thresholds",
+        sa.Column("denomination_id", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("threshold", sa.BigInteger(), nullable=False),
+        sa.Column("is_low", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("threshold > 0", name=op.f("ck_stock_thresholds_threshold")),
+        sa.PrimaryKeyConstraint("denomination_id", name=op.f("pk_stock_thresholds")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "supplier_health",
         sa.Column("supplier_id", sa.Text(), nullable=False),
         sa.Column("breaker", sa.Text(), nullable=False),
@@ -482,6 +503,7 @@ def upgrade() -> None:
         sa.Column("line", sa.BigInteger(), nullable=True),
         sa.Column("ours_minor", sa.BigInteger(), nullable=True),
         sa.Column("theirs_minor", sa.BigInteger(), nullable=True),
+        sa.Column("gap_minor", sa.BigInteger(), nullable=False),
         sa.Column("ours_state", sa.Text(), nullable=True),
         sa.Column("theirs_state", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
@@ -501,6 +523,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("differences", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_differences_statement_id_key"), ["statement_id", "key"], unique=True)
+
+    op.create_table(
+        "order_deliveries",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_order_deliveries_order_id")),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_order_deliveries")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("order_deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_order_deliveries_waiting",
+            ["order_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'waiting'"),
+            postgresql_where=sa.text("state = 'waiting'"),
+        )
 
     op.create_table(
         "supplier_lines",
