@@ -14,9 +14,9 @@ from typing import Final
 from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions, parse_networks
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
-from cardrail.delivery import LinkSigner
+from cardrail.delivery import Channel, LinkSigner, Mail, PostOffice, Telegram, register_messages
 from cardrail.jobs import Jobs
-from cardrail.kernel import CardrailError, Clock, CursorSealer, SystemClock
+from cardrail.kernel import CardrailError, Clock, CursorSealer, Secret, SystemClock
 from cardrail.ledger import TRANSFER_SERIES
 from cardrail.orders import (
     Books,
@@ -63,6 +63,8 @@ class Cardrail:
     cursors: CursorSealer
     links: LinkSigner
     """Makes claim links."""
+    office: PostOffice
+    """Sends messages to recipients."""
     sealer: SecretSealer
     """Seals what dialects sign with, and whatever else must be usable again."""
     credentials: CredentialBook
@@ -151,6 +153,20 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
 
     exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
     register_settlement_jobs(jobs, exports)
+    links = LinkSigner(claim_key)
+    office = PostOffice(
+        db,
+        clock,
+        audit,
+        links,
+        opener,
+        jobs,
+        _channels(settings, clock),
+        settings.public_url or f"http://{settings.host}:{settings.port}",
+        brand=settings.brand_name,
+        codes_allowed=settings.messages_with_codes,
+    )
+    register_messages(jobs, office)
 
     def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
         return place_orders(shop, requests)
@@ -174,7 +190,8 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
             queue_max=settings.lane_queue_max,
         ),
         cursors=CursorSealer(cursor_key),
-        links=LinkSigner(claim_key),
+        links=links,
+        office=office,
         sealer=sealer,
         credentials=CredentialBook(db, sealer, keys),
         rates=RateLimiter(settings.rate_limit_storage),
@@ -188,6 +205,17 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
         sender=Sender(book, opener, _sender_pace(settings)),
     )
+
+
+def _channels(settings: Settings, clock: Clock) -> dict[str, Channel]:
+    """The ways to recipients that the operator has set up. Raises ChannelNotSet for one that is set up wrongly."""
+    channels: dict[str, Channel] = {}
+    if settings.smtp_url is not None:
+        url = Secret(settings.smtp_url.get_secret_value())
+        channels["email"] = Mail(url, settings.mail_from, clock, name=settings.brand_name)
+    if settings.telegram_token is not None:
+        channels["telegram"] = Telegram(Secret(settings.telegram_token.get_secret_value()), base_url=settings.telegram_url)
+    return channels
 
 
 def _sender_pace(settings: Settings) -> SenderPace:

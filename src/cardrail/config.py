@@ -42,6 +42,15 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="", pattern=r"^(https?://[^\s?#]+)?$", description="Where recipients reach this server: the beginning of claim links."
     )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="Mail server, smtp://user:password@host:587 or smtps://…; unset: no e-mail."
+    )
+    mail_from: str = Field(default="", description="Address that e-mail comes from.")
+    telegram_token: SecretStr | None = Field(default=None, description="Token of your Telegram bot; unset: no Telegram.")
+    telegram_url: str = Field(default="https://api.telegram.org", description="Where Telegram's Bot API is.")
+    messages_with_codes: bool = Field(
+        default=False, description="Whether a partner may have the codes themselves written into messages."
+    )
     brand_name: str = Field(default="", max_length=80, description="Your name on claim pages and in messages.")
     brand_contact: str = Field(default="", max_length=120, description="Whom recipients may ask: an address or a number, shown as text.")
     brand_color: str = Field(

@@ -208,3 +208,38 @@ def test_a_wrong_wish_makes_no_link(server: Served, wish: dict[str, Any]) -> Non
     answer = server.live.post(f"/v1/orders/{order['id']}/claims", json=wish)
     assert answer.status_code in {400, 422}
     assert server.live.get(f"/v1/orders/{order['id']}/claims").json()["data"] == []
+
+
+# --- an order that is delivered by us ------------------------------------------------------------------------------------
+
+
+def test_an_order_with_a_delivery_answers_with_links_and_no_codes(server: Served, recipient: httpx2.Client) -> None:
+    body = {"items": [{"sku": "TEA", "quantity": 2}], "delivery": {"per": "unit", "protection": "PROTECTED", "recipient": "Ann"}}
+    answer = server.live.post("/v1/orders", json=body, headers={"Idempotency-Key": "gift-1"})
+    assert answer.status_code == 201, answer.text
+    placed = answer.json()
+    assert placed["items"][0]["codes"] is None
+    assert [(one["line"], one["unit"], one["state"]) for one in placed["claims"]] == [(1, 1, "UNCLAIMED"), (1, 2, "UNCLAIMED")]
+    first = placed["claims"][0]
+    assert "Hello Ann" in recipient.get(first["url"]).text
+    assert 'class="secret"' in recipient.post(first["url"], data={"pin": first["pin"]}).text
+    again = server.live.post("/v1/orders", json=body, headers={"Idempotency-Key": "gift-1"}).json()
+    assert [(one["id"], one["pin"]) for one in again["claims"]] == [(one["id"], None) for one in placed["claims"]]
+    assert again["claims"][0]["state"] == "CLAIMED"
+
+
+def test_an_order_for_a_channel_that_is_not_set_up_is_refused_and_costs_nothing(server: Served) -> None:
+    before = server.rows()
+    body = {"items": [{"sku": "TEA", "quantity": 1}], "delivery": {"email": "ann@example.org"}}
+    assert_problem(server.live.post("/v1/orders", json=body), 422, "channel_not_set")
+    assert server.rows()["orders"] == before["orders"]
+
+
+@pytest.mark.parametrize(
+    "delivery", [{"email": "nobody"}, {"pin": "1234"}, {"deliver_at": "soon"}, {"include_codes": True, "protection": "PROTECTED"}]
+)
+def test_a_delivery_that_cannot_be_is_refused_before_the_order(server: Served, delivery: dict[str, Any]) -> None:
+    before = server.rows()
+    answer = server.live.post("/v1/orders", json={"items": [{"sku": "TEA", "quantity": 1}], "delivery": delivery})
+    assert answer.status_code in {400, 422}, answer.text
+    assert server.rows()["orders"] == before["orders"]

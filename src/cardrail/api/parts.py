@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions
 from cardrail.catalog import CatalogCache
-from cardrail.delivery import LinkSigner
+from cardrail.delivery import LinkSigner, PostOffice
 from cardrail.jobs import Jobs
 from cardrail.kernel import Clock, CursorSealer
 from cardrail.orders import OrderRequest, Outcome, Shop
@@ -80,6 +80,8 @@ class Installation(Protocol):
     def sealer(self) -> SecretSealer: ...
     @property
     def links(self) -> LinkSigner: ...
+    @property
+    def office(self) -> PostOffice: ...
     @property
     def webhooks(self) -> EndpointBook: ...
     @property

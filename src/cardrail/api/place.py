@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 from litestar.types import Receive, Send
 
 from cardrail.access import Principal
+from cardrail.api.claim import claim_out
 from cardrail.api.desk import Desk, money_in
 from cardrail.api.errors import InvalidHeader, problem_response
 from cardrail.api.gate import ORIGIN, buyer_of
-from cardrail.api.http import check_content_type, decode_body, decoder_for, header, read_body, send_response
+from cardrail.api.http import check_content_type, decode_body, decoder_for, header, parse_moment, read_body, send_response
 from cardrail.api.placing import Placing
 from cardrail.api.render import encode, order_out
 from cardrail.api.rim import REQUEST_ID, note_fault
-from cardrail.api.wire import MoneyIn, OrderIn, OrderItemIn
+from cardrail.api.wire import ClaimOut, DeliveryIn, MoneyIn, OrderIn, OrderItemIn
+from cardrail.delivery import Wish, check_channels, check_wish, claims_of, deliver_order
 from cardrail.kernel import CardrailError, Money, OrderId, Reference, currency, new_order_id
-from cardrail.orders import Buyer, ItemRequest, PlaceOrder, place_order_command
+from cardrail.orders import Buyer, ItemRequest, Order, PlaceOrder, place_order_command
 
 KEY_MAX: Final = 255
 
@@ -50,6 +54,8 @@ class PlaceEndpoint:
         check_content_type(headers, self._limit)
         wanted = decode_body(self._decoder, await read_body(receive, self._limit))
         key = _idempotency_key(headers)
+        if wanted.delivery is not None:
+            check_channels(self._desk.parts.office, wish_in(wanted.delivery))
         order_id = new_order_id()
 
         def command(principal: Principal) -> PlaceOrder:
@@ -62,7 +68,36 @@ class PlaceEndpoint:
 
         order, is_new = await self._placing.place(principal, command, again)
         codes = await self._placing.opened(order)
+        if wanted.delivery is not None:
+            shown = order_out(order, codes)
+            shown.claims = await self._claims(scope, order, is_new=is_new)
+            return 201 if is_new else 200, _HEADERS if is_new else _REPLAYED, encode(shown)
         return 201 if is_new else 200, _HEADERS if is_new else _REPLAYED, encode(order_out(order, codes))
+
+    async def _claims(self, scope: Any, order: Order, *, is_new: bool) -> list[ClaimOut]:
+        """The order's links: made now where it is final, with their PINs; else those that there are."""
+        desk, parts = self._desk, self._desk.parts
+        made = await desk.write(lambda: deliver_order(parts.office, order.id)) if is_new else None
+        if made is not None:
+            return [claim_out(desk, scope, one.claim, one.pin) for one in made]
+        return [claim_out(desk, scope, one) for one in await desk.read(lambda: claims_of(parts.db, order.id))]
+
+
+def wish_in(given: DeliveryIn) -> Wish:
+    """What is to be delivered, to whom. Raises InvalidDelivery, InvalidQuery."""
+    return check_wish(
+        Wish(
+            per=given.per,
+            protection=given.protection,
+            expires_days=given.expires_days,
+            email=given.email,
+            telegram=given.telegram,
+            language=given.language,
+            recipient=given.recipient,
+            deliver_at=parse_moment(given.deliver_at, "deliver_at") if given.deliver_at is not None else None,
+            include_codes=given.include_codes,
+        )
+    )
 
 
 def command_of(order_id: OrderId, wanted: OrderIn, buyer: Buyer, key: str | None) -> PlaceOrder:
@@ -76,6 +111,9 @@ def command_of(order_id: OrderId, wanted: OrderIn, buyer: Buyer, key: str | None
         )
         if value
     }
+    if wanted.delivery is not None:
+        details["delivery"] = msgspec.to_builtins(wish_in(wanted.delivery))
+        buyer = replace(buyer, may_reveal=False)
     return place_order_command(
         order_id,
         buyer,

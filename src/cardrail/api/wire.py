@@ -95,6 +95,26 @@ class OrderItemIn(_In, omit_defaults=True):
     """Input that the product asks for: a player id, a phone number."""
 
 
+class DeliveryIn(_In, omit_defaults=True):
+    """Who gets the codes instead of you: claim links are made when the order is final, and sent where you say."""
+
+    per: Literal["order", "unit"] = "order"
+    """One link for the order, or one for each delivered unit."""
+    protection: Literal["PRIVATE", "PROTECTED"] = "PRIVATE"
+    """With PROTECTED a PIN is made, and shown to you in the answer that has the links."""
+    expires_days: Annotated[int, Meta(ge=1, le=3_650)] | None = None
+    email: Annotated[str, Meta(max_length=254)] | None = None
+    telegram: Annotated[str, Meta(max_length=40)] | None = None
+    """A chat's number, or a channel's name with its @."""
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?" + END)] | None = None
+    recipient: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
+    """A name to greet by."""
+    deliver_at: MomentParameter | None = None
+    """Send then; at once unless given. The links work from the beginning."""
+    include_codes: bool = False
+    """Write the codes into the message too. Only if the operator allows it, and never beside a PIN."""
+
+
 class OrderIn(_In, omit_defaults=True):
     """An order to be placed."""
 
@@ -117,6 +137,8 @@ class OrderIn(_In, omit_defaults=True):
     client_partner: Printable | None = None
     """Who sells it on, where you are an intermediary."""
     metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=50)] | None = None
+    delivery: DeliveryIn | None = None
+    """Deliver to the recipient; then no answer to this order shows codes."""
 
 
 class CodeOut(Struct):
@@ -151,6 +173,25 @@ class OrderItemOut(Struct):
     codes: list[CodeOut] | None
 
 
+class ClaimOut(Struct):
+    """One claim link."""
+
+    id: str
+    order_id: str
+    line: int | None
+    """Null: the whole order."""
+    unit: int | None
+    """1, 2, 3 … of the line; null: all of it."""
+    state: Literal["UNCLAIMED", "CLAIMED", "EXPIRED", "REVOKED"]
+    protection: Literal["PRIVATE", "PROTECTED"]
+    url: str
+    pin: str | None
+    """In the answer that made it; null ever after."""
+    created_at: Moment
+    expires_at: Moment | None
+    claimed_at: Moment | None
+
+
 class OrderOut(Struct):
     """An order as it stands."""
 
@@ -171,6 +212,8 @@ class OrderOut(Struct):
     created_at: Moment
     updated_at: Moment
     items: list[OrderItemOut]
+    claims: list[ClaimOut] | UnsetType = UNSET
+    """The links, in the answer to an order with `delivery` that is final in it."""
 
 
 class HistoryStepOut(Struct):
@@ -427,25 +470,6 @@ class ClaimsIn(_In, omit_defaults=True):
     """The recipient's, where known; his browser's otherwise."""
     recipient: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
     """A name to greet him by."""
-
-
-class ClaimOut(Struct):
-    """One claim link."""
-
-    id: str
-    order_id: str
-    line: int | None
-    """Null: the whole order."""
-    unit: int | None
-    """1, 2, 3 … of the line; null: all of it."""
-    state: Literal["UNCLAIMED", "CLAIMED", "EXPIRED", "REVOKED"]
-    protection: Literal["PRIVATE", "PROTECTED"]
-    url: str
-    pin: str | None
-    """In the answer that made it; null ever after."""
-    created_at: Moment
-    expires_at: Moment | None
-    claimed_at: Moment | None
 
 
 class ClaimPinOut(Struct):

@@ -1,6 +1,16 @@
 """Delivery to the recipient: claim links, their pages, and the messages that carry them."""
 
-from cardrail.delivery.claims import NewClaim, find_claim, list_claims, make_claims, open_claim, renew_pin, revoke_claim
+from cardrail.delivery.channels import Channel, Letter, Mail, Sent, Telegram
+from cardrail.delivery.claims import (
+    NewClaim,
+    claims_of,
+    find_claim,
+    list_claims,
+    make_claims,
+    open_claim,
+    renew_pin,
+    revoke_claim,
+)
 from cardrail.delivery.errors import (
     ChannelNotSet,
     ClaimEmpty,
@@ -15,9 +25,20 @@ from cardrail.delivery.errors import (
     PinRequired,
     WrongPin,
 )
+from cardrail.delivery.messages import (
+    PostOffice,
+    check_channels,
+    deliver_order,
+    deliver_waiting,
+    note_bounce,
+    register_messages,
+    resend_message,
+    wish_of,
+)
 from cardrail.delivery.model import Claim, LinkSigner, Protection, Wish, check_wish
 
 __all__ = [
+    "Channel",
     "ChannelNotSet",
     "Claim",
     "ClaimEmpty",
@@ -27,19 +48,32 @@ __all__ = [
     "ClaimRevoked",
     "DeliveryError",
     "InvalidDelivery",
+    "Letter",
     "LinkSigner",
+    "Mail",
     "MessageNotFound",
     "NewClaim",
     "NothingToClaim",
     "PinRequired",
+    "PostOffice",
     "Protection",
+    "Sent",
+    "Telegram",
     "Wish",
     "WrongPin",
+    "check_channels",
     "check_wish",
+    "claims_of",
+    "deliver_order",
+    "deliver_waiting",
     "find_claim",
     "list_claims",
     "make_claims",
+    "note_bounce",
     "open_claim",
+    "register_messages",
     "renew_pin",
+    "resend_message",
     "revoke_claim",
+    "wish_of",
 ]

@@ -46,7 +46,7 @@ def make_claims(
         raise InvalidDelivery(field="per", maximum=CLAIMS_MAX)
 
     def work(tx: Tx) -> list[NewClaim]:
-        return _add_claims(tx, clock.now(), audit, signer, buyer, order, parts, wish)
+        return _add_claims(tx, clock.now(), audit, signer, (buyer.actor, buyer.origin), order, parts, wish)
 
     try:
         return in_tx(db, work)
@@ -54,6 +54,14 @@ def make_claims(
         if not is_unique_violation(error):
             raise
         return in_tx(db, work)  # somebody made them meanwhile: now they are found
+
+
+def claims_in(tx: Tx, now: datetime, audit: AuditLog, signer: LinkSigner, order: Order, wish: Wish) -> list[NewClaim]:
+    """``make_claims`` in the caller's transaction, for an order that wished for them; beyond CLAIMS_MAX units, one link for all."""
+    parts = list(parts_of(order, wish.per))
+    if len(parts) > CLAIMS_MAX:
+        parts = [(0, 0)]
+    return _add_claims(tx, now, audit, signer, ("system", None), order, parts, wish)
 
 
 def parts_of(order: Order, per: str) -> Iterator[tuple[int, int]]:
@@ -71,7 +79,7 @@ def _add_claims(  # noqa: PLR0917  # the use case's own
     now: datetime,
     audit: AuditLog,
     signer: LinkSigner,
-    buyer: Buyer,
+    who: tuple[str, str | None],
     order: Order,
     parts: Sequence[tuple[int, int]],
     wish: Wish,
@@ -91,9 +99,7 @@ def _add_claims(  # noqa: PLR0917  # the use case's own
     if rows:
         store.insert_claims(tx, rows)
         details = {"claims": len(rows), "per": wish.per, "protection": wish.protection}
-        entry = audit_entry(
-            now, buyer.actor, "claim.created", order.id, partner_id=order.partner_id, origin=buyer.origin, details=details
-        )
+        entry = audit_entry(now, who[0], "claim.created", order.id, partner_id=order.partner_id, origin=who[1], details=details)
         audit.append(tx, [entry])
     return made
 
@@ -146,6 +152,12 @@ def _row(claim: Claim) -> tuple[object, ...]:
 def list_claims(db: Database, buyer: Buyer, order_id: OrderId) -> list[Claim]:
     """An order's links, by line and unit. Raises OrderNotFound."""
     get_order(db, buyer, order_id)
+    with db.read() as tx:
+        return store.load_claims(tx, order_id)
+
+
+def claims_of(db: Database, order_id: OrderId) -> list[Claim]:
+    """``list_claims`` for a caller who knows whose order it is."""
     with db.read() as tx:
         return store.load_claims(tx, order_id)
 

@@ -7,12 +7,11 @@ from typing import Final
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of
-from cardrail.api.http import header
-from cardrail.api.render import maybe_moment, moment
+from cardrail.api.claim import claim_out
+from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of
 from cardrail.api.wire import ClaimOut, ClaimPinOut, ClaimsIn, ListOut
-from cardrail.delivery import Claim, ClaimNotFound, Wish, list_claims, make_claims, renew_pin, revoke_claim
-from cardrail.kernel import OrderId, Secret, is_id, to_micros
+from cardrail.delivery import ClaimNotFound, Wish, list_claims, make_claims, renew_pin, revoke_claim
+from cardrail.kernel import OrderId, is_id
 from cardrail.orders import OrderNotFound
 
 
@@ -45,7 +44,7 @@ async def create_claims(request: HttpRequest, order_id: FromPath[str]) -> Respon
     )
     parts = desk.parts
     made = await desk.write(lambda: make_claims(parts.db, parts.clock, parts.audit, parts.links, buyer, wanted, wish))
-    return answer(ListOut([_out(desk, request, one.claim, one.pin) for one in made], None), 201)
+    return answer(ListOut([claim_out(desk, request.scope, one.claim, one.pin) for one in made], None), 201)
 
 
 @get(
@@ -63,7 +62,7 @@ async def list_own_claims(request: HttpRequest, order_id: FromPath[str]) -> Resp
     """The links of an order."""
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
     found = await desk.read(lambda: list_claims(desk.parts.db, buyer, wanted))
-    return answer(ListOut([_out(desk, request, one) for one in found], None))
+    return answer(ListOut([claim_out(desk, request.scope, one) for one in found], None))
 
 
 @post(
@@ -83,7 +82,7 @@ async def revoke(request: HttpRequest, claim_id: FromPath[str]) -> Response[byte
     desk, buyer, wanted = desk_of(request), buyer_in(request), _claim_id(claim_id)
     parts = desk.parts
     claim = await desk.write(lambda: revoke_claim(parts.db, parts.clock, parts.audit, buyer, wanted))
-    return answer(_out(desk, request, claim))
+    return answer(claim_out(desk, request.scope, claim))
 
 
 @post(
@@ -104,31 +103,6 @@ async def new_pin(request: HttpRequest, claim_id: FromPath[str]) -> Response[byt
     parts = desk.parts
     pin = await desk.write(lambda: renew_pin(parts.db, parts.clock, parts.audit, parts.links, buyer, wanted))
     return answer(ClaimPinOut(wanted, pin.reveal()))
-
-
-def _out(desk: Desk, request: HttpRequest, claim: Claim, pin: Secret | None = None) -> ClaimOut:
-    parts = desk.parts
-    return ClaimOut(
-        id=claim.id,
-        order_id=claim.order_id,
-        line=claim.line or None,
-        unit=claim.unit or None,
-        state=claim.state(to_micros(parts.clock.now())),
-        protection=claim.protection.value,
-        url=f"{_base(desk, request)}/c/{parts.links.token(claim.id)}",
-        pin=pin.reveal() if pin is not None else None,
-        created_at=moment(claim.created_at),
-        expires_at=maybe_moment(claim.expires_at),
-        claimed_at=maybe_moment(claim.claimed_at),
-    )
-
-
-def _base(desk: Desk, request: HttpRequest) -> str:
-    """Where recipients reach us: the operator's setting, else as this caller did."""
-    if desk.parts.settings.public_url:
-        return desk.parts.settings.public_url.rstrip("/")
-    host = header(request.scope["headers"], b"host") or b"localhost"
-    return f"{request.scope['scheme']}://{host.decode('latin-1')}"
 
 
 def _order_id(text: str) -> OrderId:

@@ -1,0 +1,188 @@
+"""The ways to a recipient: SMTP and Telegram's Bot API. Slow and foreign, so never inside a transaction.
+
+An outcome says whether it went, and if not, whether trying again can help. It never holds an address, a link or a code.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from html import escape
+from typing import Final, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx2
+
+from cardrail.delivery.errors import ChannelNotSet
+from cardrail.kernel import Clock, Secret
+
+TIMEOUT_SECONDS: Final = 20.0
+_PERMANENT_TELEGRAM: Final = frozenset({400, 403, 404})
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What one recipient is told."""
+
+    message_id: str
+    address: str
+    language: str
+    is_right_to_left: bool
+    subject: str
+    lines: tuple[str, ...]
+    """Paragraphs, before the link."""
+    button: str
+    link: str
+    after: tuple[str, ...]
+    """Paragraphs, after the link."""
+    secrets: tuple[str, ...] = ()
+    """Codes, where the operator allows them in messages."""
+
+    def __repr__(self) -> str:
+        return f"Letter({self.message_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a try went."""
+
+    ok: bool
+    provider_id: str | None = None
+    error: str | None = None
+    is_final: bool = False
+    """Whether trying again cannot help: the recipient does not exist, or wants nothing from us."""
+    retry_after: int | None = None
+
+
+class Channel(Protocol):
+    """One way to recipients."""
+
+    def send(self, letter: Letter) -> Sent:
+        """Try once."""
+        ...
+
+
+class Mail:
+    """SMTP. ``url`` is smtp://user:password@host:587 (STARTTLS where the server offers it; ``?tls=require`` insists) or smtps://…:465."""
+
+    def __init__(self, url: Secret, sender: str, clock: Clock, *, name: str = "") -> None:
+        parts = urlsplit(url.reveal())
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or "@" not in sender:
+            raise ChannelNotSet(channel="email")
+        self._host = parts.hostname
+        self._is_tls = parts.scheme == "smtps"
+        self._port = parts.port or (465 if self._is_tls else 587)
+        self._must_tls = parse_qs(parts.query).get("tls") == ["require"]
+        self._login = (unquote(parts.username), Secret(unquote(parts.password or ""))) if parts.username else None
+        self._sender = Address(name, addr_spec=sender)
+        self._clock = clock
+
+    def send(self, letter: Letter) -> Sent:
+        """Hand it to the server; a refusal of the recipient (5yz) is final, everything else may be tried again."""
+        try:
+            with self._connect() as server:
+                server.send_message(self._message(letter))
+        except smtplib.SMTPRecipientsRefused as refused:
+            code = next(iter(refused.recipients.values()))[0]
+            return Sent(False, error=f"the server refused the recipient ({code})", is_final=code >= 500)
+        except smtplib.SMTPResponseException as refused:
+            return Sent(False, error=f"the server answered {refused.smtp_code}", is_final=500 <= refused.smtp_code < 530)
+        except (smtplib.SMTPException, OSError) as fault:
+            return Sent(False, error=f"the server could not be used ({type(fault).__name__})")
+        return Sent(True, provider_id=self._message_id(letter))
+
+    def _connect(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self._is_tls:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT_SECONDS, context=context)
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS, local_hostname=_own_name())
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls(context=context)
+                server.ehlo()
+            elif self._must_tls or (self._login is not None and self._host not in {"127.0.0.1", "::1", "localhost"}):
+                server.close()
+                raise smtplib.SMTPNotSupportedError  # a password never goes over the wire in clear
+        if self._login is not None:
+            server.login(self._login[0], self._login[1].reveal())
+        return server
+
+    def _message_id(self, letter: Letter) -> str:
+        """The same for each try, so that whoever gets two can tell."""
+        return f"<{letter.message_id}@{self._sender.domain}>"
+
+    def _message(self, letter: Letter) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._sender
+        message["To"] = letter.address
+        message["Subject"] = letter.subject
+        message["Date"] = format_datetime(self._clock.now())
+        message["Message-ID"] = self._message_id(letter)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text_of(letter))
+        message.add_alternative(html_of(letter), subtype="html")
+        return message
+
+
+class Telegram:
+    """The Bot API. A chat must have spoken to the bot first; Telegram's rule."""
+
+    def __init__(self, token: Secret, *, base_url: str = "https://api.telegram.org") -> None:
+        self._token = token
+        self._base_url = base_url.rstrip("/")
+
+    def send(self, letter: Letter) -> Sent:
+        """Post it to the chat. 400, 403 and 404 are final; 429 says when to try again."""
+        body = {
+            "chat_id": letter.address,
+            "text": text_of(letter),
+            "link_preview_options": {"is_disabled": True},
+            "protect_content": bool(letter.secrets),
+        }
+        try:
+            with httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as client:
+                answer = client.post(f"{self._base_url}/bot{self._token.reveal()}/sendMessage", json=body)
+            found = answer.json()
+        except (httpx2.HTTPError, ValueError) as fault:
+            return Sent(False, error=f"Telegram could not be used ({type(fault).__name__})")
+        if answer.status_code == 200 and found.get("ok") is True:
+            return Sent(True, provider_id=f"telegram:{found['result']['message_id']}")
+        retry = (found.get("parameters") or {}).get("retry_after") if isinstance(found, dict) else None
+        is_final = answer.status_code in _PERMANENT_TELEGRAM
+        return Sent(False, error=f"Telegram answered {answer.status_code}", is_final=is_final, retry_after=retry)
+
+
+def text_of(letter: Letter) -> str:
+    """The message as plain text."""
+    parts = [*letter.lines, *letter.secrets, letter.link, *letter.after]
+    return "\n\n".join([one for one in parts if one]) + "\n"
+
+
+def html_of(letter: Letter) -> str:
+    """The message as HTML: no picture, no script, nothing that is fetched."""
+    direction = "rtl" if letter.is_right_to_left else "ltr"
+    lines = "".join([f"<p>{escape(one)}</p>" for one in letter.lines])
+    codes = "".join([f'<p dir="ltr"><code style="font-size:1.25em">{escape(one)}</code></p>' for one in letter.secrets])
+    after = "".join([f"<p>{escape(one)}</p>" for one in letter.after])
+    link = escape(letter.link, quote=True)
+    button = (
+        f'<p><a href="{link}" style="display:inline-block;padding:12px 24px;background:#1d4ed8;color:#ffffff;'
+        f'border-radius:6px;text-decoration:none">{escape(letter.button)}</a></p><p dir="ltr">{link}</p>'
+        if letter.link
+        else ""
+    )
+    return (
+        f'<!doctype html><html lang="{letter.language}" dir="{direction}"><head><meta charset="utf-8"><title>{escape(letter.subject)}'
+        f"</title></head><body>{lines}{codes}{button}{after}</body></html>"
+    )
+
+
+def _own_name() -> str:
+    """The name to say in EHLO, without a look-up that may take seconds."""
+    return socket.gethostname() or "localhost"

@@ -1,0 +1,279 @@
+"""Messages to recipients as durable jobs: one attempt is one job, and the next attempt is another, due later.
+
+What an order's partner wished (``delivery`` of POST /v1/orders) is done when the order is final: links are made, a message for each channel
+is written and its first attempt enqueued, in one transaction. A job's arguments are ids; address, link and code are read when it runs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from cardrail.delivery import store
+from cardrail.delivery.channels import Channel, Letter, Sent
+from cardrail.delivery.claims import NewClaim, claims_in
+from cardrail.delivery.errors import ChannelNotSet, MessageNotFound
+from cardrail.delivery.model import LinkSigner, Wish
+from cardrail.delivery.words import MESSAGES, RIGHT_TO_LEFT, message_language
+from cardrail.jobs import Jobs, Queue
+from cardrail.kernel import Clock, OrderId, PlainCode, new_event_id, new_id, to_micros
+from cardrail.orders import (
+    FINAL,
+    Order,
+    OrderState,
+    deliveries_waiting,
+    end_delivery,
+    find_orders,
+    open_codes,
+    reveal_part,
+)
+from cardrail.storage import AuditLog, Database, Tx, in_tx, insert_events
+from cardrail.vault import CodeOpener
+
+QUEUE: Final = "messages"
+ATTEMPT: Final = "message.attempt"
+BACKOFF_SECONDS: Final = (30, 300, 1_800, 7_200, 21_600, 86_400)
+"""Between attempts; after the last the message has failed."""
+BATCH: Final = 100
+_DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
+_wish: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class PostOffice:
+    """What sending stands on. Built once, in bootstrap."""
+
+    db: Database
+    clock: Clock
+    audit: AuditLog
+    signer: LinkSigner
+    opener: CodeOpener
+    jobs: Jobs
+    channels: Mapping[str, Channel]
+    """email, telegram: those that the operator has set up."""
+    public_url: str
+    brand: str = ""
+    codes_allowed: bool = False
+    """Whether a code may stand in a message at all."""
+    backoff: tuple[int, ...] = BACKOFF_SECONDS
+    jitter: Callable[[], float] = field(default=lambda: random.uniform(0.9, 1.1))  # noqa: S311  # spreads load, guards nothing
+
+
+def register_messages(jobs: Jobs, office: PostOffice) -> None:
+    """Tell the worker how a message is sent."""
+    jobs.add_queue(Queue(QUEUE, worker_concurrency=8, polling_seconds=0.5))
+    send = jobs.step("message.send")(lambda message_id: msgspec.to_builtins(_send(office, message_id)))
+    settle = jobs.tx_step("message.settle")(
+        lambda tx, message_id, attempt, outcome: _settle(office, tx, message_id, attempt, msgspec.convert(outcome, Sent))
+    )
+
+    @jobs.workflow(ATTEMPT)
+    def attempt(message_id: str, number: int) -> str:
+        state: str = settle(message_id, number, send(message_id))
+        return state
+
+
+# --- what was wished --------------------------------------------------------------------------------------------------
+
+
+def check_channels(office: PostOffice, wish: Wish) -> None:
+    """Refuse a wish that no channel of ours can fulfil. Raises ChannelNotSet."""
+    for channel, address in (("email", wish.email), ("telegram", wish.telegram)):
+        if address is not None and channel not in office.channels:
+            raise ChannelNotSet(field=channel, pointer=f"/delivery/{channel}")
+
+
+def deliver_waiting(office: PostOffice) -> int:
+    """Deliver what is final and waits; returns how many orders that were. Done again it does nothing."""
+    with office.db.read() as tx:
+        waiting = deliveries_waiting(tx, BATCH)
+    return sum([1 for order_id in waiting if deliver_order(office, order_id) is not None])
+
+
+def deliver_order(office: PostOffice, order_id: OrderId) -> list[NewClaim] | None:
+    """Make the order's links and messages if it is final; None while it is not, or where there is nothing to deliver."""
+    found = find_orders(office.db, ids=[order_id])
+    if not found or (found[0].state not in FINAL and found[0].state is not OrderState.PARTIALLY_FULFILLED):
+        return None
+    order = found[0]
+    wish = wish_of(order)
+
+    def work(tx: Tx) -> list[NewClaim] | None:
+        if not end_delivery(tx, order_id) or wish is None or order.state not in _DELIVERED:
+            return None
+        made = claims_in(tx, office.clock.now(), office.audit, office.signer, order, wish)
+        _write_messages(office, tx, order, wish)
+        return made
+
+    return in_tx(office.db, work)
+
+
+def wish_of(order: Order) -> Wish | None:
+    """What its partner wished, as it was kept with the order."""
+    details = _wish.decode(order.details) if order.details else {}
+    given = details.get("delivery")
+    return msgspec.convert(given, Wish) if given is not None else None
+
+
+def _write_messages(office: PostOffice, tx: Tx, order: Order, wish: Wish) -> None:
+    now = to_micros(office.clock.now())
+    due = max(wish.deliver_at or now, now)
+    rows = [
+        _row(new_id("msg"), order, channel, address, message_language(wish.language), wish.include_codes, due, now)
+        for channel, address in (("email", wish.email), ("telegram", wish.telegram))
+        if address is not None
+    ]
+    if not rows:
+        return
+    store.insert_messages(tx, rows)
+    for row in rows:
+        _enqueue(office, tx, str(row[0]), 0, (due - now) / 1_000_000)
+
+
+def _row(  # noqa: PLR0917  # the table's columns
+    message_id: str, order: Order, channel: str, address: str, language: str, with_codes: bool, due: int, now: int
+) -> tuple[Any, ...]:
+    place = (message_id, order.id, order.partner_id, order.mode.value, channel, address, language, with_codes)
+    return (*place, "waiting", 0, None, None, due, None, now)
+
+
+def _enqueue(office: PostOffice, tx: Tx, message_id: str, attempt: int, delay: float) -> None:
+    office.jobs.enqueue(tx, ATTEMPT, QUEUE, f"message:{message_id}:{attempt}", message_id, attempt, delay=delay)
+
+
+def resend_message(office: PostOffice, message_id: str, *, actor: str) -> str:
+    """Send a message once more, now; returns the new one's id. Raises MessageNotFound."""
+
+    def work(tx: Tx) -> str:
+        row = store.load_message(tx, message_id)
+        if row is None or row.address is None:
+            raise MessageNotFound
+        now = to_micros(office.clock.now())
+        new = new_id("msg")
+        values = row._asdict() | {
+            "id": new,
+            "state": "waiting",
+            "tries": 0,
+            "error": None,
+            "provider_id": None,
+            "due_at": now,
+            "sent_at": None,
+            "created_at": now,
+        }
+        store.insert_messages(tx, [tuple(values[column] for column in row._fields)])
+        insert_events(tx, [_event("message.resent", row, 1, now, actor, {"of": message_id}, subject=new)])
+        _enqueue(office, tx, new, 0, 0.0)
+        return new
+
+    return in_tx(office.db, work)
+
+
+def note_bounce(office: PostOffice, message_id: str, *, actor: str) -> None:
+    """Note that a message came back after it was sent. ``message_id`` is ours, or the Message-ID of the mail. Raises MessageNotFound."""
+
+    def work(tx: Tx) -> None:
+        own = message_id if message_id.startswith("msg_") else store.find_by_provider(tx, message_id)
+        row = store.load_message(tx, own, lock=True) if own is not None else None
+        if row is None:
+            raise MessageNotFound
+        if row.state == "bounced":
+            return
+        store.set_outcome(tx, row.id, "bounced", row.tries, error="it came back")
+        insert_events(tx, [_event("message.bounced", row, 3, to_micros(office.clock.now()), actor)])
+
+    in_tx(office.db, work)
+
+
+# --- one attempt ------------------------------------------------------------------------------------------------------
+
+
+def _send(office: PostOffice, message_id: str) -> Sent:
+    """Try once: what is foreign and slow. A message that is not waiting any more is not sent again."""
+    with office.db.read() as tx:
+        row = store.load_message(tx, message_id)
+    if row is None or row.state != "waiting" or row.address is None:
+        return Sent(False, error="it was called off", is_final=True)
+    channel = office.channels.get(row.channel)
+    if channel is None:
+        return Sent(False, error="the channel is not set up")
+    letter = _letter(office, row)
+    if letter is None:
+        return Sent(False, error="there is nothing to claim any more", is_final=True)
+    return channel.send(letter)
+
+
+def _letter(office: PostOffice, row: Any) -> Letter | None:
+    with office.db.read() as tx:
+        claims = [one for one in store.load_claims(tx, row.order_id) if one.revoked_at is None]
+    order = find_orders(office.db, ids=[OrderId(row.order_id)])[0]
+    if not claims or order.state is OrderState.INVALIDATED:
+        return None
+    words = MESSAGES[row.language]
+    product = ", ".join(dict.fromkeys([item.name for item in order.items if item.delivered]))
+    greeting = [words["hello"].format(name=claims[0].recipient)] if claims[0].recipient else []
+    links = [f"{office.public_url.rstrip('/')}/c/{office.signer.token(one.id)}" for one in claims]
+    secrets = tuple(_codes(office, row)) if row.with_codes and office.codes_allowed else ()
+    after = [words["pin"]] if claims[0].pin_hash is not None else []
+    if order.mode.value == "test":
+        after.append(words["test"])
+    subject = words["subject"].format(product=product)
+    return Letter(
+        message_id=row.id,
+        address=row.address,
+        language=row.language,
+        is_right_to_left=row.language in RIGHT_TO_LEFT,
+        subject=" ".join((f"{office.brand}: {subject}" if office.brand else subject).split()),
+        lines=(*greeting, words["ready"].format(product=product), words["codes"] if secrets else words["open"]),
+        button=words["button"],
+        link=links[0],
+        after=(*links[1:], *after, words["keep"]),
+        secrets=secrets,
+    )
+
+
+def _codes(office: PostOffice, row: Any) -> list[str]:
+    """The order's codes for a message that may hold them: opened and noted in the audit log while it is written, kept nowhere."""
+
+    def work(tx: Tx) -> Order:
+        return reveal_part(tx, office.audit, OrderId(row.order_id), now=office.clock.now(), actor=row.id, origin=None)
+
+    order = in_tx(office.db, work)
+    return [_one_line(code) for item in order.items for code, _ in open_codes(office.opener, item)]
+
+
+def _one_line(code: PlainCode) -> str:
+    return " · ".join([one for one in (code.code, code.pin, code.url) if one])
+
+
+def _settle(office: PostOffice, tx: Tx, message_id: str, attempt: int, sent: Sent) -> str:
+    """Write how an attempt went, and enqueue the next one where that can help: one transaction with the attempt's being done."""
+    row = store.load_message(tx, message_id, lock=True)
+    if row is None or row.state != "waiting":
+        return "gone" if row is None else str(row.state)
+    now = to_micros(office.clock.now())
+    tries = attempt + 1
+    if sent.ok:
+        store.set_outcome(tx, message_id, "sent", tries, provider_id=sent.provider_id, sent_at=now)
+        insert_events(tx, [_event("message.sent", row, 2, now, "system")])
+        return "sent"
+    if sent.is_final or attempt >= len(office.backoff):
+        state = "bounced" if sent.is_final and sent.error and "recipient" in sent.error else "failed"
+        store.set_outcome(tx, message_id, state, tries, error=sent.error)
+        insert_events(tx, [_event(f"message.{state}", row, 2, now, "system", {"error": sent.error})])
+        return state
+    store.set_outcome(tx, message_id, "waiting", tries, error=sent.error)
+    delay = max(office.backoff[attempt] * office.jitter(), sent.retry_after or 0)
+    _enqueue(office, tx, message_id, tries, delay)
+    return "waiting"
+
+
+def _event(  # an event's own members
+    kind: str, row: Any, seq: int, at: int, actor: str, data: dict[str, Any] | None = None, *, subject: str | None = None
+) -> tuple[Any, ...]:
+    facts = {"order_id": row.order_id, "channel": row.channel} | (data or {})
+    text = msgspec.json.encode(facts).decode()
+    return (new_event_id(), kind, row.partner_id, row.mode, subject or row.id, seq, row.state, None, None, actor, at, text)

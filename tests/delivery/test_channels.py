@@ -1,0 +1,160 @@
+"""Mail into a real SMTP server, and Telegram against a server that speaks the Bot API, both on loopback."""
+
+from __future__ import annotations
+
+import email
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any, cast
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from cardrail.delivery import ChannelNotSet, Letter, Mail, Telegram
+from cardrail.kernel import FrozenClock, Secret
+
+LETTER = Letter(
+    message_id="msg_1",
+    address="ann@example.org",
+    language="ar",
+    is_right_to_left=True,
+    subject="قسيمة لك",
+    lines=("مرحبًا <Ann>،", "Tea & Co"),
+    button="فتح",
+    link="https://gifts.example/c/TOKEN",
+    after=("احتفظ بها لنفسك.",),
+)
+
+
+class Inbox:
+    """What the server took; it refuses the addresses that say so."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
+        if address.startswith("nobody"):
+            return "550 no such person"
+        if address.startswith("later"):
+            return "451 come back"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        message = email.message_from_bytes(cast("bytes", envelope.content), policy=default)
+        assert isinstance(message, EmailMessage)
+        self.taken.append(message)
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def mail(inbox: Inbox) -> Iterator[Mail]:
+    with socket.socket() as probe:  # the controller wants to know its port beforehand
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Controller(inbox, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield Mail(Secret(f"smtp://127.0.0.1:{port}"), "gifts@shop.example", FrozenClock(), name="Tea & Co")
+    finally:
+        server.stop()
+
+
+def to(address: str) -> Letter:
+    return replace(LETTER, address=address)
+
+
+def test_a_mail_arrives_with_a_text_and_an_html_part(mail: Mail, inbox: Inbox) -> None:
+    sent = mail.send(LETTER)
+    assert (sent.ok, sent.provider_id) == (True, "<msg_1@shop.example>")
+    (message,) = inbox.taken
+    assert message["Subject"] == "قسيمة لك"
+    assert str(message["From"]).replace('"', "") == "Tea & Co <gifts@shop.example>"
+    assert message["Message-ID"] == "<msg_1@shop.example>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert "https://gifts.example/c/TOKEN" in text.get_content()
+    assert "&lt;Ann&gt;" in html.get_content()
+    assert 'dir="rtl"' in html.get_content()
+    assert "<img" not in html.get_content()
+
+
+@pytest.mark.parametrize(("address", "is_final"), [("nobody@example.org", True), ("later@example.org", False)])
+def test_a_refused_recipient_is_final_or_not_as_the_server_says(mail: Mail, address: str, is_final: bool) -> None:
+    sent = mail.send(to(address))
+    assert (sent.ok, sent.is_final) == (False, is_final)
+    assert address not in str(sent.error)
+
+
+def test_a_server_that_is_not_there_is_tried_again() -> None:
+    sent = Mail(Secret("smtp://127.0.0.1:1"), "gifts@shop.example", FrozenClock()).send(LETTER)
+    assert (sent.ok, sent.is_final) == (False, False)
+    assert "ConnectionRefusedError" in str(sent.error)
+
+
+def test_who_insists_on_tls_sends_nothing_without(mail: Mail, inbox: Inbox) -> None:
+    careful = Mail(Secret(f"smtp://127.0.0.1:{mail._port}?tls=require"), "gifts@shop.example", FrozenClock())
+    assert not careful.send(LETTER).ok
+    assert inbox.taken == []
+
+
+@pytest.mark.parametrize(
+    ("url", "sender"), [("http://mail", "a@b.example"), ("smtp://", "a@b.example"), ("smtp://mail", "nobody")]
+)
+def test_a_mail_server_that_is_set_up_wrongly_stops_the_start(url: str, sender: str) -> None:
+    with pytest.raises(ChannelNotSet):
+        Mail(Secret(url), sender, FrozenClock())
+
+
+def bot(httpserver: HTTPServer, status: int, body: dict[str, Any]) -> Telegram:
+    httpserver.expect_request("/botT0KEN/sendMessage", method="POST").respond_with_json(body, status)
+    return Telegram(Secret("T0KEN"), base_url=httpserver.url_for("/"))
+
+
+def test_telegram_gets_the_text_without_a_preview(httpserver: HTTPServer) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def answer(request: Request) -> Response:
+        seen.append(json.loads(request.data))
+        return Response(json.dumps({"ok": True, "result": {"message_id": 7}}), content_type="application/json")
+
+    httpserver.expect_request("/botT0KEN/sendMessage", method="POST").respond_with_handler(answer)
+    sent = Telegram(Secret("T0KEN"), base_url=httpserver.url_for("/")).send(to("42"))
+    assert (sent.ok, sent.provider_id) == (True, "telegram:7")
+    assert seen[0]["chat_id"] == "42"
+    assert seen[0]["link_preview_options"] == {"is_disabled": True}
+    assert "https://gifts.example/c/TOKEN" in seen[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_final", "retry"),
+    [
+        (403, {"ok": False, "description": "bot was blocked by the user"}, True, None),
+        (429, {"ok": False, "parameters": {"retry_after": 11}}, False, 11),
+        (500, {"ok": False}, False, None),
+        (200, {"ok": False}, False, None),
+    ],
+)
+def test_telegrams_refusals(httpserver: HTTPServer, status: int, body: dict[str, Any], is_final: bool, retry: int | None) -> None:
+    sent = bot(httpserver, status, body).send(LETTER)
+    assert (sent.ok, sent.is_final, sent.retry_after) == (False, is_final, retry)
+    assert "T0KEN" not in str(sent.error)
+
+
+def test_telegram_that_answers_nonsense_is_tried_again(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/botT0KEN/sendMessage").respond_with_data("<html>", 502)
+    assert not Telegram(Secret("T0KEN"), base_url=httpserver.url_for("/")).send(LETTER).is_final

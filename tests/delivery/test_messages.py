@@ -1,0 +1,210 @@
+"""Messages to recipients: written when the order is final, sent by jobs, tried again, and never with a code that nobody allowed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from cardrail.delivery import (
+    ChannelNotSet,
+    Letter,
+    MessageNotFound,
+    PostOffice,
+    Sent,
+    Wish,
+    check_channels,
+    deliver_order,
+    deliver_waiting,
+    note_bounce,
+    register_messages,
+    resend_message,
+)
+from cardrail.delivery.words import MESSAGES
+from cardrail.jobs import Jobs
+from cardrail.orders import Order, invalidate_order
+from cardrail.storage import Database, metadata
+from tests.build import NODE, POLICY
+from tests.delivery.build import ClaimWorld
+
+
+class Postman:
+    """A channel that does as it is told, and keeps what it was given."""
+
+    def __init__(self, *outcomes: Sent) -> None:
+        self.outcomes = list(outcomes)
+        self.letters: list[Letter] = []
+
+    def send(self, letter: Letter) -> Sent:
+        self.letters.append(letter)
+        return self.outcomes.pop(0) if self.outcomes else Sent(True, provider_id=f"<{letter.message_id}@shop.example>")
+
+
+class Post:
+    """An office with a postman, whose jobs are run by hand."""
+
+    def __init__(self, world: ClaimWorld, *outcomes: Sent, **options: Any) -> None:
+        self.world = world
+        self.jobs = Jobs(world.db)
+        self.jobs.prepare()
+        self.postman = Postman(*outcomes)
+        self.office = PostOffice(
+            world.db,
+            world.clock,
+            world.audit,
+            world.signer,
+            world.opener,
+            self.jobs,
+            {"email": self.postman},
+            "https://gifts.example",
+            jitter=lambda: 1.0,
+            **options,
+        )
+        register_messages(self.jobs, self.office)
+
+    def order(self, **wish: Any) -> Order:
+        """An order for one TEA that is to be delivered."""
+        asked = {"email": "ann@example.org"} | wish
+        buyer = replace(self.world.partner, may_reveal=False)
+        return self.world.order("TEA", 1, buyer=buyer, details={"delivery": asked})
+
+    def run(self) -> list[str]:
+        """Run each enqueued attempt once, whatever its delay; returns what became of them."""
+        attempt = self.jobs._work.workflows["message.attempt"]
+        return [attempt(row.id, row.tries) for row in self.rows() if row.state == "waiting"]
+
+    def rows(self) -> list[Any]:
+        with self.world.db.read() as tx:
+            return list(tx.execute(sa.select(metadata.tables["messages"]).order_by(metadata.tables["messages"].c.id)))
+
+    def enqueued(self) -> list[str]:
+        """The ids of the jobs that exist."""
+        return enqueued(self.world.db)
+
+
+def enqueued(db: Database) -> list[str]:
+    table = "dbos.workflow_status" if not db.is_sqlite else "workflow_status"
+    with db.read() as tx:
+        found = tx.execute(sa.text(f"SELECT workflow_uuid FROM {table} ORDER BY 1")).scalars()  # a constant
+        return [str(one) for one in found]
+
+
+def test_a_final_order_is_delivered_once(world: ClaimWorld) -> None:
+    post = Post(world)
+    order = post.order(recipient="Ann")
+    made = deliver_order(post.office, order.id)
+    assert made is not None
+    assert (deliver_order(post.office, order.id), deliver_waiting(post.office)) == (None, 0)
+    (row,) = post.rows()
+    assert post.enqueued() == [f"message:{row.id}:0"]
+    assert post.run() == ["sent"]
+    (letter,) = post.postman.letters
+    assert letter.address == "ann@example.org"
+    assert letter.link == f"https://gifts.example/c/{world.signer.token(made[0].claim.id)}"
+    assert letter.lines[0] == "Hello Ann,"
+    assert world.open(made[0].claim)[0] not in repr(letter.lines + letter.after)
+
+
+def test_the_chore_finds_what_nobody_delivered(world: ClaimWorld) -> None:
+    post = Post(world)
+    post.order()
+    post.order()
+    assert deliver_waiting(post.office) == 2
+    assert len(post.rows()) == 2
+
+
+def test_a_failed_attempt_is_followed_by_the_next_until_the_last(world: ClaimWorld) -> None:
+    refused = Sent(False, error="the server answered 451")
+    post = Post(world, *[refused] * 9, backoff=(30, 300))
+    deliver_order(post.office, post.order().id)
+    assert [post.run() for _ in range(4)] == [["waiting"], ["waiting"], ["failed"], []]
+    (row,) = post.rows()
+    assert (row.state, row.tries, row.error) == ("failed", 3, "the server answered 451")
+    assert post.enqueued() == [f"message:{row.id}:{n}" for n in range(3)]
+    assert world.count("events", type="message.failed") == 1
+
+
+def test_a_refused_recipient_is_not_tried_again(world: ClaimWorld) -> None:
+    post = Post(world, Sent(False, error="the server refused the recipient (550)", is_final=True))
+    deliver_order(post.office, post.order().id)
+    assert post.run() == ["bounced"]
+    assert world.count("events", type="message.bounced") == 1
+
+
+def test_a_repeat_after_it_was_sent_sends_nothing_more(world: ClaimWorld) -> None:
+    post = Post(world)
+    deliver_order(post.office, post.order().id)
+    (row,) = post.rows()
+    attempt = post.jobs._work.workflows["message.attempt"]
+    assert [attempt(row.id, 0), attempt(row.id, 0)] == ["sent", "sent"]
+    assert len(post.postman.letters) == 1
+
+
+def test_a_message_of_an_order_that_was_taken_back_is_called_off(world: ClaimWorld) -> None:
+    post = Post(world)
+    order = post.order()
+    deliver_order(post.office, order.id)
+    invalidate_order(world.db, world.clock, world.audit, world.partner, order.id, POLICY, node=NODE, because="test")
+    assert post.run() == ["failed"]
+    assert post.postman.letters == []
+
+
+@pytest.mark.parametrize(("allowed", "asked"), [(False, True), (True, False), (True, True)])
+def test_codes_are_in_the_message_only_if_the_operator_and_the_partner_want_that(
+    world: ClaimWorld, allowed: bool, asked: bool
+) -> None:
+    post = Post(world, codes_allowed=allowed)
+    order = post.order(include_codes=asked)
+    deliver_order(post.office, order.id)
+    post.run()
+    (letter,) = post.postman.letters
+    assert bool(letter.secrets) == (allowed and asked)
+    assert world.count("audit", action="code.revealed", actor=letter.message_id) == int(allowed and asked)
+
+
+def test_no_code_is_in_a_job_or_a_row(world: ClaimWorld) -> None:
+    post = Post(world, codes_allowed=True)
+    order = post.order(include_codes=True)
+    (made,) = deliver_order(post.office, order.id) or []
+    post.run()
+    (code,) = world.open(made.claim)
+    with world.db.read() as tx:
+        kept = " ".join([repr(tx.execute(sa.select(table)).all()) for table in metadata.sorted_tables])
+    assert code not in kept
+
+
+def test_a_message_can_wait_for_its_day(world: ClaimWorld) -> None:
+    post = Post(world)
+    at = int(world.clock.now().timestamp() * 1_000_000) + 86_400_000_000
+    deliver_order(post.office, post.order(deliver_at=at).id)
+    (row,) = post.rows()
+    assert row.due_at == at
+
+
+def test_a_message_is_sent_again_and_a_bounce_is_noted_once(world: ClaimWorld) -> None:
+    post = Post(world)
+    deliver_order(post.office, post.order().id)
+    post.run()
+    (row,) = post.rows()
+    for name in (row.id, row.provider_id):
+        note_bounce(post.office, name, actor="cli")
+    assert world.count("events", type="message.bounced") == 1
+    new = resend_message(post.office, row.id, actor="cli")
+    assert post.run() == ["sent"]
+    assert [one.state for one in post.rows() if one.id == new] == ["sent"]
+    with pytest.raises(MessageNotFound):
+        resend_message(post.office, "msg_none", actor="cli")
+
+
+def test_a_channel_that_is_not_set_up_is_refused_before_the_order(world: ClaimWorld) -> None:
+    post = Post(world)
+    check_channels(post.office, Wish(email="ann@example.org"))
+    with pytest.raises(ChannelNotSet):
+        check_channels(post.office, Wish(telegram="42"))
+
+
+def test_every_language_has_every_word() -> None:
+    for words in MESSAGES.values():
+        assert words.keys() == MESSAGES["en"].keys()
