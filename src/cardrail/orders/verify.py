@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from cardrail.kernel import Mode
 from cardrail.ledger import LEDGER_CHECKS, order_sums, stock_sums
 from cardrail.orders.states import OrderState, outcome_of, state_of
 from cardrail.orders.tables import allocations, order_items, orders
+from cardrail.sourcing import ProcurementState, ProcurementSum, procurement_sums
 from cardrail.storage import AuditLog, Check, Tx, all_restores
 from cardrail.vault import VAULT_CHECKS, ExceptionKind, lot_counts, read_exceptions, unsold_costs, unsold_spans
 
@@ -228,10 +229,50 @@ def _by_lot(one: tuple[tuple[str, str, Mode], int]) -> tuple[str, str]:
     return one[0][0], one[0][1]
 
 
+# --- what suppliers brought -------------------------------------------------------------------------------------------
+
+_SUPPLIED_ITEMS: Final = sa.select(
+    order_items.c.order_id, order_items.c.line, order_items.c.state, order_items.c.quantity, order_items.c.delivered
+).where(order_items.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+_PAGE: Final = 500
+
+
+def _purchases(tx: Tx) -> Iterator[Fault]:
+    sums = procurement_sums(tx)
+    while page := list(islice(sums, _PAGE)):
+        found = tx.execute(_SUPPLIED_ITEMS, {"ids": sorted({one.order_id for one in page})})
+        items = {(row.order_id, row.line): row for row in found}
+        for one in page:
+            yield from _purchase(f"{one.order_id} line {one.line}", one, items.get((one.order_id, one.line)))
+
+
+def _purchase(subject: str, one: ProcurementSum, item: Any) -> Iterator[Fault]:
+    if item is None:
+        yield subject, "an item for what suppliers are to bring", "there is no such item"
+        return
+    if one.delivered != one.bought:
+        yield subject, f"{one.bought} units from suppliers, as its attempts say", f"{one.delivered} units"
+    if item.delivered != item.quantity - one.quantity + one.delivered:
+        expected = item.quantity - one.quantity + one.delivered
+        yield subject, f"{expected} units delivered, from stock and suppliers together", f"{item.delivered} delivered"
+    if one.delivered + one.open > one.quantity and S(item.state) in (S.PROCESSING, S.NEEDS_REVIEW):
+        yield (
+            subject,
+            f"at most {one.quantity} units bought or being bought",
+            f"{one.delivered} bought and {one.open} being bought",
+        )
+    waits = S(item.state) in (S.PROCESSING, S.NEEDS_REVIEW)
+    if waits and one.state is ProcurementState.DONE:
+        yield subject, f"somebody who works on it, as it is {item.state}", "nobody"
+    if not waits and one.state in (ProcurementState.WAITING, ProcurementState.BUYING):
+        yield subject, f"nothing more to be bought, as it is {item.state}", "more is being bought"
+
+
 ORDER_CHECKS: Final = (
     Check("charges", "Every order's transfers explain its charge exactly", _charges),
     Check("items", "Every order is what its items came to, and every item what was allocated to it", _items),
     Check("allocations", "No code was given out twice, and none is lost", _allocations),
+    Check("purchases", "What suppliers brought is what their attempts say, and nothing was bought twice", _purchases),
     Check("stock_value", "Stock is worth what its unsold codes cost", _stock_value),
 )
 """Where orders, codes and money meet."""

@@ -58,7 +58,7 @@ from cardrail.sourcing.model import (
     Supplier,
     SupplierState,
 )
-from cardrail.sourcing.purchases import Purchase, delivered_purchases, purchases_of
+from cardrail.sourcing.purchases import Purchase, delivered_purchases, purchases_by_key, purchases_of
 from cardrail.sourcing.registry import CONNECTORS, connector_kind
 from cardrail.sourcing.resolve import (
     GRACE_SECONDS,
@@ -112,6 +112,7 @@ from cardrail.sourcing.suppliers import (
     open_secrets,
 )
 from cardrail.sourcing.supply import SupplyCache
+from cardrail.sourcing.verify import ProcurementSum, procurement_sums
 
 __all__ = [
     "CONNECTORS",
@@ -158,6 +159,7 @@ __all__ = [
     "Plan",
     "Procurement",
     "ProcurementState",
+    "ProcurementSum",
     "Purchase",
     "RateLimited",
     "RefusalKind",
@@ -217,6 +219,8 @@ __all__ = [
     "open_secrets",
     "overdue",
     "plan_route",
+    "procurement_sums",
+    "purchases_by_key",
     "purchases_of",
     "put_mapping",
     "put_product",

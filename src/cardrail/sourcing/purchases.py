@@ -72,3 +72,12 @@ def purchases_of(tx: Tx, supplier: str, mode: Mode, since: int | None, until: in
         query = query.where(_a.asked_at < until)
     for row in tx.execute(query.order_by(_a.reference), execution_options={"yield_per": 500}):
         yield Purchase._make(row)
+
+
+def purchases_by_key(tx: Tx, supplier: str, mode: Mode, keys: Iterable[str], *, by_theirs: bool) -> list[Purchase]:
+    """What was asked of a supplier under these of our references, or under these of its own numbers; of any time."""
+    column = _a.supplier_order_id if by_theirs else _a.reference
+    query = _PURCHASES.where(
+        column.in_(list(keys)), sa.or_(_a.supplier_id == supplier, suppliers.c.name == supplier), _a.mode == mode.value
+    )
+    return [Purchase._make(row) for row in tx.execute(query.order_by(_a.id))]

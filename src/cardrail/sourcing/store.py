@@ -524,16 +524,16 @@ def is_match_taken(tx: Tx, match_key: str) -> bool:
 
 def open_attempts(tx: Tx, supplier_ids: Iterable[str] | None = None, limit: int = 1_000) -> list[Attempt]:
     """What is open, the longest waiting first."""
-    query = sa.select(attempts).where(_is_open)
+    query = sa.select(attempts).where(is_open_attempt)
     if supplier_ids is not None:
         query = query.where(attempts.c.supplier_id.in_(list(supplier_ids)))
     return [_attempt(row) for row in tx.execute(query.order_by(attempts.c.look_at).limit(limit))]
 
 
-_is_open: Final[sa.ColumnElement[bool]] = sa.literal_column("attempts.state IN ('asking', 'accepted', 'unknown')")
+is_open_attempt: Final[sa.ColumnElement[bool]] = sa.literal_column("attempts.state IN ('asking', 'accepted', 'unknown')")
 _RESERVED: Final = (
     sa.select(attempts.c.supplier_id, sa.func.sum(attempts.c.expected_cost_minor))
-    .where(attempts.c.supplier_id.in_(sa.bindparam("ids", expanding=True)), _is_open)
+    .where(attempts.c.supplier_id.in_(sa.bindparam("ids", expanding=True)), is_open_attempt)
     .group_by(attempts.c.supplier_id)
 )
 
