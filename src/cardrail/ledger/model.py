@@ -60,6 +60,8 @@ class Purpose(StrEnum):
     """Where two currencies meet."""
     WRITE_OFFS = "write_offs"
     """What expired, blocked and lost codes cost us."""
+    CLAIMS = "claims"
+    """What suppliers charged and we demand back."""
 
 
 class TransferPurpose(StrEnum):
@@ -91,6 +93,9 @@ class TransferPurpose(StrEnum):
     """An import undone, or codes back in stock from an invalidated order; its reference is the lot."""
     WRITE_OFF = "write_off"
     """Codes expired, blocked or lost: write-offs from stock; its reference is the lot."""
+    RECONCILIATION = "reconciliation"
+    """A difference to a supplier's statement, resolved: between supplier and write-offs, claims or cost of goods; its reference is the
+    difference."""
     HOLD = "hold"
     """Money set aside for an order item (pending)."""
     VOID = "void"

@@ -135,6 +135,7 @@ differences = sa.Table(
     number("line", null=True),  # of their file
     minor("ours_minor", null=True),
     minor("theirs_minor", null=True),
+    minor("gap_minor"),  # what they charge beyond what our books say
     text("ours_state", null=True),
     text("theirs_state", null=True),
     text("state"),  # open | resolved

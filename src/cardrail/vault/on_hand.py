@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from cardrail.kernel import Mode, share
 from cardrail.storage import Tx
-from cardrail.vault.model import LotKind
+from cardrail.vault.model import LotKind, LotState
+from cardrail.vault.store import Lot, load_lots
 from cardrail.vault.tables import lots, slices
 
 
@@ -76,3 +77,19 @@ def stock_on_hand(tx: Tx, mode: Mode | None = None) -> Iterator[StockOnHand]:
             cost,
             row.cost_currency,
         )
+
+
+_SUPPLIED: Final = (
+    sa.select(lots.c.id)
+    .where(
+        lots.c.supplier == sa.bindparam("supplier"), lots.c.mode == sa.bindparam("mode"), lots.c.state != LotState.LOADING.value
+    )
+    .order_by(lots.c.id)
+)
+
+
+def supplier_lots(tx: Tx, supplier: str, mode: Mode) -> list[Lot]:
+    """Every lot that was bought from this supplier beforehand, by id."""
+    ids = tx.execute(_SUPPLIED, {"supplier": supplier, "mode": mode.value}).scalars().all()
+    found = load_lots(tx, ids)
+    return [found[one] for one in sorted(found)]
