@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from cardrail.kernel import CardrailError, PlainCode, Secret, new_id, to_micros
-from cardrail.orders import Buyer, Order, find_orders, open_codes, reveal_order
+from cardrail.orders import Buyer, Order, find_orders, number_orders, open_codes, reveal_order
 from cardrail.storage import Database, Event, Tx, load_events, read_version, sequenced_through
 from cardrail.vault import CodeOpener
 from cardrail.webhooks import store
@@ -471,6 +471,8 @@ class Sender:
             order, codes = self._reveal(endpoint, event)
         elif spoken.needs_order(event.type):
             (order,) = find_orders(self._db, ids=[event.subject_id])  # type: ignore[list-item]  # its subject is an order
+        if order is not None and spoken.needs_number:
+            number_orders(self._db, [order])
         message = spoken.message(Facts(endpoint, event, self._secrets(endpoint), self._clock.now(), order, codes))
         headers = {"Content-Type": "application/json", "User-Agent": AGENT, **message.headers}
         return Message(headers, message.body), codes is not None

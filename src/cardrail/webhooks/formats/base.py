@@ -53,6 +53,11 @@ class Format(Protocol):
         """Our types that it has a word for; None: every one."""
         ...
 
+    @property
+    def needs_number(self) -> bool:
+        """Whether it calls orders by their numbers, which they get when somebody first asks."""
+        ...
+
     def needs_order(self, event_type: str) -> bool:
         """Whether the message says more of the order than the event does."""
         ...

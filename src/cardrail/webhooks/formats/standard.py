@@ -17,6 +17,7 @@ class Standard:
     name: Final = STANDARD
     schedule: Schedule | None = None
     types: frozenset[str] | None = None
+    needs_number = False
 
     def needs_order(self, event_type: str) -> bool:  # an interface
         return False
