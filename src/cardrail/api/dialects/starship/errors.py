@@ -84,7 +84,7 @@ _BY_STATUS: Final[dict[int, Words]] = {
 """What a code is that needs no word of its own."""
 
 TABLE: Final[dict[str, Words]] = {
-    **{code: _BY_STATUS[status] for code, status in STATUS.items()},
+    **{code: _BY_STATUS.get(status, BAD_REQUEST._replace(status=status)) for code, status in STATUS.items()},
     **dict.fromkeys(
         ("invalid_body", "unknown_member", "missing_member", "wrong_type", "invalid_quantity", "no_items", "too_many_items"),
         VALIDATION,

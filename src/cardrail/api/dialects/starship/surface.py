@@ -29,6 +29,7 @@ from cardrail.api.dialects.starship.reference import ReferenceData
 from cardrail.api.dialects.starship.signing import Signed, is_signed
 from cardrail.api.dialects.starship.transactions import Transactions
 from cardrail.api.dialects.starship.wallets import Wallets
+from cardrail.api.dialects.starship.webhooks import Webhooks
 from cardrail.api.errors import MissingCredentials
 from cardrail.kernel import CardrailError, Mode
 
@@ -59,6 +60,7 @@ class StarshipSurface(Surface):
             *wallets.routes,
             *Transactions(wallets).routes,
             *ReferenceData(profile, goods).routes,
+            *Webhooks().routes,
         ]
         super().__init__(desk)
 
