@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cardrail.access import Principal
 from cardrail.api.compat import Answer, Call, Route, Surface
@@ -17,10 +17,20 @@ _KEY_MAX = 256
 class BearerSurface(Surface):
     """A surface whose callers send ``Authorization: Bearer <key>``."""
 
-    def __init__(self, desk: Desk, name: str, routes: Sequence[Route], words: Words, requests_per_minute: int | None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        name: str,
+        routes: Sequence[Route],
+        words: Words,
+        requests_per_minute: int | None,
+        words_of: Mapping[str, Words] | None = None,
+    ) -> None:
+        """``words_of`` are other words for some paths."""
         self.name = name
         self._routes = routes
         self._words = words
+        self._words_of = words_of or {}
         self._requests_per_minute = requests_per_minute
         super().__init__(desk)
 
@@ -37,7 +47,8 @@ class BearerSurface(Surface):
         return await self.by_token(call, token, "foxreload")
 
     def refuse(self, call: Call, error: CardrailError) -> Answer:
-        return error_answer(error, self._words)
+        words = self._words_of.get(call.route.path, self._words) if call.route is not None else self._words
+        return error_answer(error, words)
 
     def rate_of(self, principal: Principal) -> int | None:
         return self._requests_per_minute

@@ -84,10 +84,19 @@ V1: Final[Words] = {
     **_COMMON,
     "idempotency_conflict": (422, "idempotency_conflict"),
     "reference_used": (422, "idempotency_conflict"),
+    "https_required": (422, "https_required"),
+    "too_many_endpoints": (422, "webhook_limit"),
     "invalid_transition": (409, "refund_not_allowed"),
     "refund_too_large": (409, "refund_not_allowed"),
     "invalidation_refused": (409, "refund_not_allowed"),
 }
+
+V1_REPLACEMENT: Final[Words] = {
+    **V1,
+    "invalid_transition": (409, "replacement_not_allowed"),
+    "invalidation_refused": (409, "replacement_not_allowed"),
+}
+"""Where a replacement is asked for."""
 
 _TEXTS: Final = {
     "unauthorized": "The API key is missing or wrong.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from cardrail.api.compat import Call
 from cardrail.api.render import Codes
 from cardrail.kernel import OrderId, is_id
@@ -26,3 +28,11 @@ async def readable_order(call: Call, order: Order) -> tuple[Order, Sequence[Code
         return order, [None] * len(order.items)
     order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order.id))
     return order, await call.opened(order)
+
+
+def reference_of(order: Order) -> str | None:
+    """The store's own name for the order: the one that binds, or on V1, where it need not be unique, the one that is only kept."""
+    if order.reference is not None or order.details is None:
+        return order.reference
+    kept = (msgspec.json.decode(order.details).get("metadata") or {}).get("reference")
+    return kept if isinstance(kept, str) else None

@@ -16,6 +16,7 @@ from cardrail.api.dialects.foxreload.asked import (
     text_of,
 )
 from cardrail.api.dialects.foxreload.generic.wire import BalanceOut, ReconciliationOut, ReconciliationRow
+from cardrail.api.dialects.foxreload.orders import reference_of
 from cardrail.api.dialects.foxreload.states import GENERIC
 from cardrail.api.dialects.foxreload.wares import shown_sku
 from cardrail.api.errors import InvalidQuery
@@ -69,7 +70,7 @@ def row_of(snapshot: CatalogSnapshot, order: Order, ended: int | None) -> Reconc
     """An order as finance sees it."""
     return ReconciliationRow(
         order_id=order.id,
-        reference=order.reference,
+        reference=reference_of(order),
         sku=" ".join([shown_sku(snapshot, item) for item in order.items]),
         quantity=sum([item.quantity for item in order.items]),
         amount=decimal_text(amount_of(order), order.currency),

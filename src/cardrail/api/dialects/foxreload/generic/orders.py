@@ -8,7 +8,7 @@ from cardrail.access import Principal
 from cardrail.api.compat import Answer, Call, json_answer
 from cardrail.api.dialects.foxreload.generic.profile import GenericProfile
 from cardrail.api.dialects.foxreload.generic.wire import CodeOut, OrderIn, OrderOut
-from cardrail.api.dialects.foxreload.orders import find_order, readable_order
+from cardrail.api.dialects.foxreload.orders import find_order, readable_order, reference_of
 from cardrail.api.dialects.foxreload.states import GENERIC
 from cardrail.api.dialects.foxreload.wares import item_request
 from cardrail.api.render import Codes
@@ -45,7 +45,7 @@ class GenericOrders:
 
     def _order_out(self, snapshot: CatalogSnapshot, order: Order, codes: Sequence[Codes | None]) -> OrderOut:
         status = GENERIC[order.state]
-        out = OrderOut(order.id, status, order.reference, [])
+        out = OrderOut(order.id, status, reference_of(order), [])
         if order.state in _NO_CODES:
             out.error = self._profile.failure
             out.message = "Nothing was delivered; the money is back on your balance."

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from cardrail.access import Principal
 from cardrail.api.compat import Answer, Call, decimal_text, json_answer
 from cardrail.api.dialects.foxreload.asked import (
@@ -23,7 +21,7 @@ from cardrail.api.dialects.foxreload.asked import (
     seconds,
     text_of,
 )
-from cardrail.api.dialects.foxreload.orders import find_order, readable_order
+from cardrail.api.dialects.foxreload.orders import find_order, readable_order, reference_of
 from cardrail.api.dialects.foxreload.states import V1_FILTER, v1_state
 from cardrail.api.dialects.foxreload.v1.money import wallet_of
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
@@ -169,7 +167,7 @@ class V1Orders:
             unit_price_usd=decimal_text(_unit_cost(order.items[0]), order.currency),
             wholesale_cost_usd=decimal_text(cost, order.currency),
             fx_locked_until=seconds(locked_until),
-            reference=_reference_of(order),
+            reference=reference_of(order),
             created_at=seconds(order.created_at),
             delivered_at=seconds(delivered_at) if delivered_at is not None and is_delivered else None,
             delivery_data=DeliveryOut(codes[0].code, codes[0].type) if codes else None,
@@ -213,11 +211,3 @@ def _unit_cost(item: OrderItem) -> int:
 def _cost(order: Order) -> int:
     """What the order costs: its price, and once it is final, what was charged."""
     return order.charged_minor if order.state in FINAL else order.total_minor
-
-
-def _reference_of(order: Order) -> str | None:
-    if order.reference is not None:
-        return order.reference
-    details = msgspec.json.decode(order.details) if order.details else {}
-    kept = (details.get("metadata") or {}).get("reference")
-    return kept if isinstance(kept, str) else None

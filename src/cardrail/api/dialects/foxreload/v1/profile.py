@@ -24,6 +24,9 @@ class V1Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """2.2 does not say that ``reference`` names one order only: a cart of two skus is two orders here."""
     replacement_days: int = 60
     """2.2 and 7, A24: counted from the delivery."""
+    webhook_codes: bool = False
+    """Whether `order.delivered` carries the codes for every endpoint that is registered here, as the vendor's does (4.3); otherwise only
+    for one that asks with ``include_codes``. They are opened and audited while sending, and kept nowhere."""
     code_type: str = "redeem_code"
     """4.3: ``type`` of what is delivered."""
     categories: dict[str, str] = msgspec.field(

@@ -133,3 +133,32 @@ class RefundOut(msgspec.Struct):
     order_id: str
     amount_usd: str
     status: str
+
+
+class EndpointIn(msgspec.Struct):
+    """POST /v1/webhooks: ``url`` and ``events``, or ``id`` and ``rotate``."""
+
+    url: Annotated[str, Meta(max_length=2_000)] | None = None
+    events: Annotated[list[str], Meta(max_length=50)] | None = None
+    id: Annotated[str, Meta(max_length=64)] | None = None
+    rotate: bool = False
+    include_codes: bool = False
+    """Ours: that ``order.delivered`` carries the codes."""
+
+
+class EndpointOut(msgspec.Struct):
+    id: str
+    url: str
+    events: list[str]
+    webhook_secret: str
+
+
+class ReplayIn(msgspec.Struct):
+    """POST /v1/webhooks/{id}/replay, whose body the sheet does not have."""
+
+    event_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class ReplayOut(msgspec.Struct):
+    id: str
+    replayed: int
