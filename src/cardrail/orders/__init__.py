@@ -4,6 +4,7 @@ from cardrail.orders.aliases import get_order_between, get_order_numbered, numbe
 from cardrail.orders.buying import Buying
 from cardrail.orders.cancel import cancel_order, expire_unpaid
 from cardrail.orders.deliveries import deliveries_waiting, end_delivery
+from cardrail.orders.erase import Erased, Eraser, erase_customer
 from cardrail.orders.errors import (
     AmountTooLarge,
     CredentialChanged,
@@ -65,17 +66,19 @@ from cardrail.orders.read import (
     list_orders,
     order_history,
     reveal_order,
+    reveal_orders,
     slice_orders,
 )
 from cardrail.orders.refund import refund_order
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.reveal import open_codes
 from cardrail.orders.reveal_part import reveal_part
-from cardrail.orders.review import resolve_as_failed, send_to_review
+from cardrail.orders.review import resolve_as_delivered, resolve_as_failed, resolve_as_retry, send_to_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.orders.save import Books
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
 from cardrail.orders.stock import StockBooks
+from cardrail.orders.story import SupplyStory, supply_story
 from cardrail.orders.verify import ORDER_CHECKS, all_checks
 
 __all__ = [
@@ -92,6 +95,8 @@ __all__ = [
     "Buyer",
     "Buying",
     "CredentialChanged",
+    "Erased",
+    "Eraser",
     "HeldCodes",
     "IdempotencyConflict",
     "ImportedWhileFrozen",
@@ -128,6 +133,7 @@ __all__ = [
     "SoldLine",
     "StockBooks",
     "SuppliersBusy",
+    "SupplyStory",
     "TooManyUnits",
     "WrongCurrency",
     "advance",
@@ -140,6 +146,7 @@ __all__ = [
     "deliveries_waiting",
     "end_delivery",
     "ended_at",
+    "erase_customer",
     "expire_unpaid",
     "find_bound",
     "find_orders",
@@ -164,13 +171,17 @@ __all__ = [
     "refund_order",
     "register_jobs",
     "release_restored",
+    "resolve_as_delivered",
     "resolve_as_failed",
+    "resolve_as_retry",
     "reveal_order",
+    "reveal_orders",
     "reveal_part",
     "sandbox_offer",
     "sandbox_price",
     "send_to_review",
     "slice_orders",
     "sold_lines",
+    "supply_story",
     "wake_orders",
 ]

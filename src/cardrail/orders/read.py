@@ -138,22 +138,37 @@ def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, orde
     The codes are opened by the caller, after the commit. An order that was invalidated or has nothing gives none, and
     a code that a restored database knows to be another order's is left out.
     """
+    found = reveal_orders(db, clock, audit, buyer, [order_id])
+    if not found:
+        raise OrderNotFound(order_id=order_id)
+    return found[0]
+
+
+def reveal_orders(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, order_ids: Sequence[OrderId]) -> list[Order]:
+    """``reveal_order`` for several at once, by id; those that are not the partner's are not in it."""
     now = clock.now()
     with db.transaction() as tx:
-        order = _own(tx, buyer, order_id, lock=True)
-        if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
-            return order
-        attach_units(tx, order.items)
-        shown = withhold(tx, order)
-        if order.revealed_at is None:
-            order.revealed_at = to_micros(now)
-            store.mark_revealed(tx, order.id, order.revealed_at)
-        details = {"reveals": [reveal_row(order, buyer, one) for one in shown]}
-        entry = audit_entry(
-            now, buyer.actor, "code.revealed", subject=order.id, partner_id=order.partner_id, origin=buyer.origin, details=details
-        )
-        audit.append(tx, [entry])
-        return order
+        found = store.load_orders(tx, order_ids, partner_id=buyer.partner_id, mode=buyer.mode, lock=True)
+        for order in found:
+            if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
+                continue
+            attach_units(tx, order.items)
+            shown = withhold(tx, order)
+            if order.revealed_at is None:
+                order.revealed_at = to_micros(now)
+                store.mark_revealed(tx, order.id, order.revealed_at)
+            details = {"reveals": [reveal_row(order, buyer, one) for one in shown]}
+            entry = audit_entry(
+                now,
+                buyer.actor,
+                "code.revealed",
+                subject=order.id,
+                partner_id=order.partner_id,
+                origin=buyer.origin,
+                details=details,
+            )
+            audit.append(tx, [entry])
+        return found
 
 
 def reveal_row(order: Order, buyer: Buyer, allocation: Allocation) -> list[Any]:
@@ -191,8 +206,8 @@ def attach_units(tx: Tx, items: Iterable[OrderItem], keys: dict[str, LotKey] | N
                 item.units.append(Unit(lot_id, 0 if lot.is_shared else seq, sealed[lot_id, seq], lot, expires_at))
 
 
-def _own(tx: Tx, buyer: Buyer, order_id: OrderId, *, lock: bool = False) -> Order:
-    found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode, lock=lock)
+def _own(tx: Tx, buyer: Buyer, order_id: OrderId) -> Order:
+    found = store.load_orders(tx, [order_id], partner_id=buyer.partner_id, mode=buyer.mode)
     if not found:
         raise OrderNotFound(order_id=order_id)
     return found[0]

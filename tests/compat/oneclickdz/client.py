@@ -19,13 +19,13 @@ class Refused(Exception):
     """The API said no; ``code`` is made from the status where there was no envelope."""
 
     def __init__(self, status: int, body: Any, retry_after: str | None) -> None:
-        error = body.get("error") if isinstance(body, dict) else None
-        enveloped = isinstance(error, dict)
+        envelope = body if isinstance(body, dict) and isinstance(body.get("error"), dict) else {"error": {}}
+        error: dict[str, Any] = envelope["error"]
         self.status = status
-        self.code = error["code"] if enveloped else f"HTTP_{status}"
-        self.message = error["message"] if enveloped else ""
-        self.details = error.get("details") if enveloped else None
-        self.request_id = body.get("requestId") if isinstance(body, dict) else None
+        self.code = error.get("code", f"HTTP_{status}")
+        self.message = error.get("message", "")
+        self.details = error.get("details")
+        self.request_id = envelope.get("requestId")
         self.retry_after = retry_after
         super().__init__(f"{status} {self.code} {self.message}")
 

@@ -13,11 +13,11 @@ from cardrail.api.desk import Desk
 from cardrail.api.dialects.oneclickdz.envelope import CatalogSuccessOut, meta_of, request_id_of, success
 from cardrail.api.dialects.oneclickdz.goods import find_product, is_offered, kinds_of, unit_price
 from cardrail.api.dialects.oneclickdz.profile import Profile
+from cardrail.api.dialects.oneclickdz.supply import Supply, load_supply
 from cardrail.api.dialects.oneclickdz.wire import CategoryOut, CheckedProductOut, ProductOut, TypeOut
 from cardrail.api.gate import buyer_of
 from cardrail.catalog import CatalogSnapshot, Product, ProductFilter
-from cardrail.kernel import Mode, hex24_of, to_micros
-from cardrail.vault import stock_counts
+from cardrail.kernel import Mode, hex24_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _PAGE: Final = 1_000
@@ -45,8 +45,10 @@ class Catalog:
         """A product's types, what they cost the caller, and how many there are."""
         snapshot, principal = self._desk.parts.catalog.current(), call.principal
         product = find_product(snapshot, call.params["product_id"])
-        counts = await self._desk.read(lambda: self._counts(product)) if principal.mode is Mode.LIVE else {}
-        types = self._types(snapshot, product, principal, counts)
+        supply: Supply | None = None
+        if principal.mode is Mode.LIVE:
+            supply = await self._desk.read(lambda: load_supply(self._desk, product, self._profile.on_demand_stock))
+        types = self._types(snapshot, product, principal, supply)
         return success(call, self._profile, CheckedProductOut(call.params["product_id"], product.name, types))
 
     def _render(self, snapshot: CatalogSnapshot) -> tuple[CatalogSnapshot, int, int, msgspec.Raw]:
@@ -64,30 +66,16 @@ class Catalog:
         count = sum([len(one.products) for one in filled])
         return snapshot, len(filled), count, msgspec.Raw(_encode({"categories": filled}))
 
-    def _counts(self, product: Product) -> dict[tuple[str, int], int]:
-        """(denomination, face value) → cards that could be delivered now."""
-        parts = self._desk.parts
-        with parts.db.read() as tx:
-            return stock_counts(tx, Mode.LIVE, [one.denomination_id for one in product.offers], to_micros(parts.clock.now()))
-
-    def _types(
-        self, snapshot: CatalogSnapshot, product: Product, principal: Principal, counts: dict[tuple[str, int], int]
-    ) -> list[TypeOut]:
-        buyer, profile = buyer_of(principal, None), self._profile
-        is_sold = is_offered(product)
-        least = 0 if principal.mode is Mode.LIVE else profile.sandbox_stock
+    def _types(self, snapshot: CatalogSnapshot, product: Product, principal: Principal, supply: Supply | None) -> list[TypeOut]:
+        """``supply`` is None in the sandbox, which has plenty of everything."""
+        buyer, profile, is_sold = buyer_of(principal, None), self._profile, is_offered(product)
         types = []
-        for one in kinds_of(product, profile.range_types_max, counts):
+        for one in kinds_of(product, profile.range_types_max, supply.in_stock if supply is not None else ()):
             price = unit_price(snapshot, one, buyer)
-            quantity = max(least, counts.get((one.offer.denomination_id, one.face_minor), 0))
-            types.append(
-                TypeOut(
-                    id=one.id,
-                    name=one.name,
-                    price=json_number(price or 0, buyer.currency),
-                    quantity=quantity if is_sold and price is not None else 0,
-                )
-            )
+            quantity = 0
+            if is_sold and price is not None:
+                quantity = profile.sandbox_stock if supply is None else supply.count(one.offer.denomination_id, one.face_minor)
+            types.append(TypeOut(one.id, one.name, json_number(price or 0, buyer.currency), quantity))
         return types
 
 

@@ -29,7 +29,7 @@ from cardrail.orders import (
     ReferenceUsed,
     get_order_between,
     place_order_command,
-    reveal_order,
+    reveal_orders,
     slice_orders,
 )
 
@@ -84,9 +84,9 @@ class Orders:
         return success(call, self._profile, data) if self._profile.order_has_meta else bare_success(data)
 
     async def list_orders(self, call: Call) -> Answer:
-        """A page of orders, newest first, with their cards."""
+        """A page of orders, newest first, with their cards: those that the caller's wallet paid, because no amount names a currency."""
         wanted, buyer, parts = wanted_of(call), call.buyer(), self._desk.parts
-        filters = OrderFilter(since=wanted.since, until=wanted.until)
+        filters = OrderFilter(since=wanted.since, until=wanted.until, currency=buyer.currency)
         orders, total = await self._desk.read(
             lambda: slice_orders(parts.db, buyer, filters, offset=wanted.offset, limit=wanted.page_size)
         )
@@ -120,7 +120,7 @@ class Orders:
         if not ids:
             return orders
         parts = self._desk.parts
-        found = await self._desk.write(lambda: [reveal_order(parts.db, parts.clock, parts.audit, buyer, one) for one in ids])
+        found = await self._desk.write(lambda: reveal_orders(parts.db, parts.clock, parts.audit, buyer, ids))
         by_id: dict[OrderId, Order] = {one.id: one for one in found}
         return [by_id.get(one.id, one) for one in orders]
 
