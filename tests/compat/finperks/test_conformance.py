@@ -4,6 +4,7 @@ test_orders, test_undo, test_partners."""
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,19 @@ from cardrail.api.dialects import finperks
 from cardrail.api.dialects.finperks.errors import CODES, ROWS
 from cardrail.api.dialects.finperks.routes import routes
 from cardrail.api.errors import STATUS
+from cardrail.kernel import Mode
+from cardrail.settlement import close_statement, sequence_now
 from tests.compat.build import CompatShop
 from tests.compat.finperks import test_orders, test_partners, test_transport, test_undo
 from tests.compat.finperks.asking import (
     AMOUNT,
     COVERED,
+    MOMENT,
     PRODUCT,
     Open,
     covers,
+    order_body,
+    placed,
     refused,
 )
 from tests.compat.finperks.client import FinperksClient
@@ -137,3 +143,17 @@ def test_a_currency_without_a_balance_is_not_found(live: FinperksClient, currenc
 @covers("GET /settlements")
 def test_settlements_are_a_bare_array(live: FinperksClient) -> None:
     assert live.send("GET", "/settlements").json() == []
+
+
+def test_a_closed_period_is_a_settlement_of_what_was_bought_in_it(shop: CompatShop, open_client: Open) -> None:
+    partner, part = shop.a_partner(), shop.cardrail
+    client = open_client(partner_id=partner)
+    for _ in range(2):
+        placed(client, order_body(shop))
+    sequence_now(part.db)
+    later = part.clock.now() + timedelta(days=70)
+    closed = close_statement(part.db, part.clock, part.audit, partner, "INR", Mode.LIVE, actor="test", now=later)
+    (one,) = client.ask("GET", "/settlements")
+    shape = {"id": str, "period_start": MOMENT, "period_end": MOMENT, "currency": str, "total_amount": AMOUNT, "state": str}
+    fits(one, shape)
+    assert (one["id"], one["currency"], one["total_amount"], one["state"]) == (closed.id, "INR", "190.0", "closed")

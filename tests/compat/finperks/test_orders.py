@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from cardrail.access import Limits, PartnerChanges, change_partner
+from cardrail.catalog import restore, retire
 from cardrail.kernel import Mode
 from tests.compat.build import CompatShop
 from tests.compat.finperks.asking import (
@@ -297,3 +298,19 @@ def test_the_sandbox_orders_the_live_catalogue_with_codes_that_are_made(shop: Co
 )
 def test_the_sandbox_refuses_on_purpose(shop: CompatShop, sandbox: FinperksClient, sku: str, code: str) -> None:
     refused(sandbox.send("POST", "/orders", order_body(shop, sku, "10.0"), key=key()), 400, "invalid_state", code)
+
+
+def test_a_retired_product_is_not_sold_and_what_was_sold_is_still_answered(shop: CompatShop, live: FinperksClient) -> None:
+    part, used, body = shop.cardrail, key(), order_body(shop, "WALLETCARD", "100.0")
+    first = live.send("POST", "/orders", body, key=used).json()
+    retire(part.db, part.clock, part.audit, ["WALLETCARD"], actor="test")
+    try:
+        part.catalog.refresh()
+        answer = live.send("POST", "/orders", body, key=key())
+        refused(answer, 400, "invalid_state", "order_not_allowed_for_product")
+        assert live.send("POST", "/orders", body, key=used).json() == first
+        assert live.order(first["id"]) == first
+        assert "Wallet card" not in [one["name"] for one in live.products()]
+    finally:
+        restore(part.db, part.clock, part.audit, ["WALLETCARD"], actor="test")
+        part.catalog.refresh()

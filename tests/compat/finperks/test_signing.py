@@ -52,6 +52,7 @@ def test_upper_case_hex_is_taken_and_any_other_digit_is_not() -> None:
 def test_the_host_line_has_its_port_first_and_is_also_taken_without() -> None:
     assert signing.host_forms("api.shop.example") == ("api.shop.example:443", "api.shop.example", "api.shop.example:80")
     assert signing.host_forms("127.0.0.1:8000") == ("127.0.0.1:8000", "127.0.0.1")
+    assert signing.host_forms("A.b:1") == ("A.b:1", "A.b", "a.b:1", "a.b")
     assert signing.host_forms("[::1]:8000") == ("[::1]:8000", "[::1]")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from cardrail.kernel import Mode, new_id
@@ -93,3 +95,22 @@ def test_what_the_operator_refunds_in_live_shows_as_refunded(shop: CompatShop, l
     order, part = placed(live, order_body(shop)), shop.cardrail
     refund_order(part.db, part.clock, part.audit, order["id"], None, node="main", because="complaint", actor="cli")
     fits(live.order(order["id"]), WITHOUT_CODE | {"state": Only("refunded")})
+
+
+def test_many_refunds_at_once_give_the_price_back_once(shop: CompatShop, sandbox: FinperksClient) -> None:
+    before = shop.balance(mode=Mode.TEST)
+    order = placed(sandbox, order_body(shop, "TEST_OK", "10.0"))
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: sandbox.send("POST", f"/orders/{order['id']}/actions/refund"), range(6)))
+    assert {one.status_code for one in answers} <= {200, 400}
+    assert 200 in {one.status_code for one in answers}
+    assert shop.balance(mode=Mode.TEST) == before
+
+
+def test_many_invalidations_at_once_give_the_price_back_once(shop: CompatShop, live: FinperksClient) -> None:
+    before, stock = shop.balance(), shop.world.in_stock("TEA")
+    order = placed(live, order_body(shop, processing_mode="async"))
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: live.send("POST", f"/orders/{order['id']}/actions/invalidate"), range(6)))
+    assert {one.status_code for one in answers} <= {200, 400}
+    assert (shop.balance(), shop.world.in_stock("TEA")) == (before, stock)

@@ -98,6 +98,5 @@ def host_forms(given: str) -> tuple[str, ...]:
     The sibling's clients sign the port even where the Host header has none; behind a proxy we cannot tell 443 from 80 (section 7.4).
     """
     name, port = split_host(given)
-    if port is not None:
-        return (f"{name}:{port}", name)
-    return (f"{name}:443", name, f"{name}:80")
+    forms = (":443", "", ":80") if port is None else (f":{port}", "")
+    return tuple([one + form for one in dict.fromkeys((name, name.lower())) for form in forms])
