@@ -450,8 +450,9 @@ def test_a_fulfilled_order_has_its_cards(ask: Asker) -> None:
     assert ask.get(f"/v3/gift-cards/checkOrder/{order_id}")["data"] == order  # any number of times
 
 
-def test_an_order_that_is_handled_lacks_what_is_not_known_yet(sandbox: Asker) -> None:
-    order_id = sandbox.place({"productId": "p", "typeId": "TEST_PENDING", "quantity": 3})["data"]["orderId"]
+@pytest.mark.parametrize("type_id", ["TEST_PENDING", "TEST_SLOW"])
+def test_an_order_that_is_handled_lacks_what_is_not_known_yet(sandbox: Asker, type_id: str) -> None:
+    order_id = sandbox.place({"productId": "p", "typeId": type_id, "quantity": 3})["data"]["orderId"]
     body = sandbox.get(f"/v3/gift-cards/checkOrder/{order_id}")
     fits(body, like(examples.HANDLING))
     fits(body, success(ORDER_HANDLING))
