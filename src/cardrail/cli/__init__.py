@@ -17,6 +17,7 @@ from cardrail.cli import (
     catalog,
     client_partner,
     codes,
+    delivery,
     demo,
     keys,
     ledger,
@@ -26,6 +27,7 @@ from cardrail.cli import (
     setup,
     verify,
     webhook,
+    worker,
 )
 from cardrail.cli.context import use_settings
 
@@ -50,9 +52,12 @@ for name, module in (
     ("audit", audit),
 ):
     app.add_typer(module.app, name=name)
+app.add_typer(delivery.claims, name="claim")
+app.add_typer(delivery.messages, name="message")
 
 setup.add_to(app)
 serve.add_to(app)
+worker.add_to(app)
 demo.add_to(app)
 verify.add_to(app)
 backup.add_to(app)

@@ -9,6 +9,7 @@ from cardrail.delivery.claims import (
     make_claims,
     open_claim,
     renew_pin,
+    revoke_any_claim,
     revoke_claim,
 )
 from cardrail.delivery.errors import (
@@ -30,6 +31,7 @@ from cardrail.delivery.messages import (
     check_channels,
     deliver_order,
     deliver_waiting,
+    list_messages,
     note_bounce,
     register_messages,
     resend_message,
@@ -68,12 +70,14 @@ __all__ = [
     "deliver_waiting",
     "find_claim",
     "list_claims",
+    "list_messages",
     "make_claims",
     "note_bounce",
     "open_claim",
     "register_messages",
     "renew_pin",
     "resend_message",
+    "revoke_any_claim",
     "revoke_claim",
     "wish_of",
 ]

@@ -249,6 +249,16 @@ def revoke_claim(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, clai
     return in_tx(db, work)
 
 
+def revoke_any_claim(db: Database, clock: Clock, audit: AuditLog, claim_id: str, *, actor: str) -> Claim:
+    """``revoke_claim`` by the operator. Raises ClaimNotFound."""
+    with db.read() as tx:
+        found = store.load_claim(tx, claim_id)
+    if found is None:
+        raise ClaimNotFound
+    buyer = Buyer(found.partner_id, found.mode, "", actor)
+    return revoke_claim(db, clock, audit, buyer, claim_id)
+
+
 def renew_pin(db: Database, clock: Clock, audit: AuditLog, signer: LinkSigner, buyer: Buyer, claim_id: str) -> Secret:
     """A new PIN for a protected link, which is not shown again; a lock is lifted. Raises ClaimNotFound, InvalidDelivery."""
     pin = new_pin()

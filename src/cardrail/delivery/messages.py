@@ -172,6 +172,12 @@ def resend_message(office: PostOffice, message_id: str, *, actor: str) -> str:
     return in_tx(office.db, work)
 
 
+def list_messages(db: Database, order_id: OrderId) -> list[Any]:
+    """The rows of an order's messages, the oldest first."""
+    with db.read() as tx:
+        return list(store.load_messages(tx, order_id))
+
+
 def note_bounce(office: PostOffice, message_id: str, *, actor: str) -> None:
     """Note that a message came back after it was sent. ``message_id`` is ours, or the Message-ID of the mail. Raises MessageNotFound."""
 
