@@ -8,6 +8,7 @@ from cardrail.delivery import deliver_waiting
 from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
 from cardrail.orders import expire_unpaid, wake_orders
+from cardrail.settlement import close_due, self_check, sweep_exports
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
 from cardrail.webhooks import purge_webhooks
@@ -39,7 +40,17 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         with db.transaction() as tx:
             return mark_position(tx, "events", clock.now())
 
+    def close_statements() -> int:
+        """At the 12th minute of each hour: ten minutes after midnight somewhere."""
+        return len(close_due(db, clock, cardrail.audit).closed)
+
+    def check_books() -> int:
+        return len(self_check(db, clock, cardrail.audit))
+
     return [
+        Chore("close-statements", "12 * * * *", close_statements),
+        Chore("check-books", "20 3 * * *", check_books),
+        Chore("sweep-exports", "37 * * * *", lambda: sweep_exports(cardrail.exports)),
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
         Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),

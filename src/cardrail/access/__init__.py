@@ -81,6 +81,7 @@ from cardrail.access.rates import Rate, RateLimiter, neighbourhood
 from cardrail.access.sealed import SecretSealer
 from cardrail.access.sessions import ACCESS, REFRESH, Lifetimes, SessionProof, Sessions, SessionTokens
 from cardrail.access.signed import AccessTokens
+from cardrail.access.store import erase_usage
 from cardrail.access.tokens import check_token, new_token
 
 __all__ = [
@@ -148,6 +149,7 @@ __all__ = [
     "create_key",
     "create_partner",
     "decide_client_partner",
+    "erase_usage",
     "get_client_partner",
     "get_partner",
     "is_inside",

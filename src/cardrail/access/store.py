@@ -294,3 +294,9 @@ def add_usage(tx: Tx, rows: Sequence[UsageRow]) -> None:
 
 def delete_usage(tx: Tx, before: int) -> int:
     return tx.execute(sa.delete(limit_usage).where(_u.expires_at < before)).rowcount
+
+
+def erase_usage(tx: Tx, partner_id: str, customer_id: str) -> int:
+    """Forget what was counted for one customer of a partner; how many rows."""
+    c = limit_usage.c
+    return tx.execute(sa.delete(limit_usage).where(c.partner_id == partner_id, c.name == f"customer:{customer_id}")).rowcount

@@ -1,4 +1,4 @@
-"""`cardrail verify`: the books, the vault, the orders and the audit log, each checked against the others."""
+"""`cardrail verify`: the books, the vault, the orders, the statements and the audit log, each checked against the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
-from cardrail.orders import all_checks
+from cardrail.settlement import book_checks
 from cardrail.storage import Finding
 
 
@@ -19,7 +19,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print the resul
     ran: list[dict[str, object]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with open_context() as ctx, ctx.db.read() as tx, Progress(*columns, console=err, transient=True) as progress:
-        checks = all_checks(ctx.audit)
+        checks = book_checks(ctx.audit)
         task = progress.add_task("", total=len(checks))
         for check in checks:
             progress.update(task, description=check.title)

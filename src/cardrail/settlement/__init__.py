@@ -91,6 +91,7 @@ from cardrail.settlement.reconciliation import (
     reconciliation,
     settlement_state,
 )
+from cardrail.settlement.selfcheck import book_checks, self_check
 from cardrail.settlement.sources import ExportFilter, ExportKind, check_filter, columns_of, rows_of
 from cardrail.settlement.statements import (
     DRAFT,
@@ -169,6 +170,7 @@ __all__ = [
     "WalletPeriod",
     "all_lines",
     "assign_difference",
+    "book_checks",
     "canonical_bytes",
     "canonical_foot",
     "canonical_head",
@@ -212,6 +214,7 @@ __all__ = [
     "resolve_difference",
     "rows_of",
     "run_matching",
+    "self_check",
     "sequence_now",
     "set_schedule",
     "settlement_state",

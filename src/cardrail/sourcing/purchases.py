@@ -81,3 +81,10 @@ def purchases_by_key(tx: Tx, supplier: str, mode: Mode, keys: Iterable[str], *, 
         column.in_(list(keys)), sa.or_(_a.supplier_id == supplier, suppliers.c.name == supplier), _a.mode == mode.value
     )
     return [Purchase._make(row) for row in tx.execute(query.order_by(_a.id))]
+
+
+def all_purchases(tx: Tx) -> Iterator[list[Purchase]]:
+    """Everything that was ever asked of a supplier, a few hundred at a time."""
+    found = tx.execute(_PURCHASES.order_by(_a.id), execution_options={"yield_per": 500})
+    for rows in found.partitions():
+        yield [Purchase._make(row) for row in rows]
