@@ -412,6 +412,54 @@ def test_a_refund_that_cannot_be_changes_nothing(shop: CompatShop, live: Caller,
     assert (shop.rows(), spendable(shop)) == before
 
 
+# --- replacements and webhooks ------------------------------------------------------------------------------------------
+
+
+def test_a_replacement_has_its_own_refusals(shop: CompatShop, live: Caller, test: Caller) -> None:
+    order = live.post("/orders", {"sku": "TEA", "quantity": 1})["order_id"]
+    failed = test.post("/orders", {"sku": "TEST_REFUND", "quantity": 1})["order_id"]
+    claim = {"reason": "already_redeemed", "code_index": 0, "evidence": "a screenshot"}
+    before = (shop.rows(), spendable(shop))
+    live.refused("POST", f"/orders/{order}/replacement", 409, "replacement_not_allowed", json=claim)
+    test.refused("POST", f"/orders/{failed}/replacement", 409, "replacement_not_allowed", json=claim)
+    live.refused("POST", f"/orders/{failed}/replacement", 404, "not_found", json=claim)
+    live.refused("POST", f"/orders/{order}/replacement", 400, "invalid_request", json={"code_index": -1})
+    assert (shop.rows(), spendable(shop)) == before
+    assert V1Profile().replacement_days == 60
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"url": "http://store.example/hooks/fox"}, 422, "https_required"),
+        ({"url": "ftp://store.example/"}, 422, "https_required"),
+        ({"url": "https://127.0.0.1/"}, 400, "invalid_request"),
+        ({"url": "https://"}, 400, "invalid_request"),
+        ({"url": 5}, 400, "invalid_request"),
+        ({}, 400, "invalid_request"),
+        ({"url": "https://store.example/", "events": ["order.sold"]}, 400, "invalid_request"),
+        ({"url": "https://store.example/", "events": []}, 400, "invalid_request"),
+        ({"rotate": True}, 400, "invalid_request"),
+        ({"id": "wh_2f8"}, 400, "invalid_request"),
+        ({"id": "wh_2f8", "rotate": True}, 404, "not_found"),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_not(shop: CompatShop, live: Caller, body: Any, status: int, code: str) -> None:
+    before = shop.rows()
+    live.refused("POST", "/webhooks", status, code, json=body)
+    assert shop.rows() == before
+
+
+def test_an_account_has_ten_webhooks_and_each_its_secret(shop: CompatShop) -> None:
+    mine = caller(shop, "/v1", partner_id=shop.a_partner())
+    made = [mine.post("/webhooks", {"url": "https://store.example/hooks/fox"}) for _ in range(10)]
+    example = {"id": "wh_2f8", "url": "…", "events": ["order.delivered"], "webhook_secret": "…"}
+    fits(made, [shape_of(example)])
+    assert len({one["webhook_secret"] for one in made}) == 10
+    mine.refused("POST", "/webhooks", 422, "webhook_limit", json={"url": "https://store.example/hooks/fox"})
+    mine.refused("POST", "/webhooks/wh_2f8/replay", 404, "not_found")
+
+
 # --- looking ------------------------------------------------------------------------------------------------------------
 
 
