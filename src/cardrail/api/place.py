@@ -20,9 +20,13 @@ from cardrail.api.rim import REQUEST_ID, note_fault
 from cardrail.api.wire import ClaimOut, DeliveryIn, MoneyIn, OrderIn, OrderItemIn
 from cardrail.delivery import Wish, check_channels, check_wish, claims_of, deliver_order
 from cardrail.kernel import CardrailError, Money, OrderId, Reference, currency, new_order_id
-from cardrail.orders import Buyer, ItemRequest, Order, PlaceOrder, place_order_command
+from cardrail.orders import Buyer, ItemRequest, Order, OrderState, PlaceOrder, place_order_command
 
 KEY_MAX: Final = 255
+
+WAIT_SECONDS_LIMIT: Final = 60.0
+SYNC_SECONDS: Final = 20.0
+"""How long `processing_mode: sync` waits for suppliers, where no `Prefer` header says it."""
 
 NEEDED: Final = "orders:write"
 """The scope that placing an order needs."""
@@ -67,6 +71,8 @@ class PlaceEndpoint:
             return found
 
         order, is_new = await self._placing.place(principal, command, again)
+        if order.state is OrderState.PROCESSING and (seconds := _wait_seconds(headers, wanted.processing_mode)):
+            order = await self._placing.settled(order, command(principal).buyer, seconds)
         codes = await self._placing.opened(order)
         if wanted.delivery is not None:
             shown = order_out(order, codes)
@@ -138,6 +144,16 @@ def _item(number: int, one: OrderItemIn) -> ItemRequest:
 def _money(given: MoneyIn, pointer: str) -> Money:
     unit = currency(given.currency)
     return Money(money_in(given.amount, given.currency, unit.digits, pointer + "/amount"), unit)
+
+
+def _wait_seconds(headers: Any, mode: str | None) -> float:
+    """How long to wait for suppliers: as `Prefer: wait=n` says (RFC 7240), else some seconds where the order is to be processed at once."""
+    given = header(headers, b"prefer") or b""
+    for preference in given.split(b","):
+        name, _, value = preference.partition(b"=")
+        if name.strip().lower() == b"wait" and value.strip().isdigit():
+            return min(float(int(value)), WAIT_SECONDS_LIMIT)
+    return SYNC_SECONDS if mode == "sync" else 0.0
 
 
 def _idempotency_key(headers: Any) -> str | None:

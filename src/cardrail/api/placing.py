@@ -7,6 +7,7 @@ lane once more. A client that hangs up does not cancel its order: the lane has i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,9 +15,11 @@ from cardrail.access import Principal
 from cardrail.api.desk import Desk
 from cardrail.api.render import Codes
 from cardrail.orders import (
+    Buyer,
     CredentialChanged,
     Order,
     OrderRequest,
+    OrderState,
     Placed,
     Refused,
     Repeated,
@@ -30,6 +33,11 @@ TRIES_MAX: Final = 3
 
 CODES_ON_LOOP_MAX: Final = 20
 """More codes than this are opened on a thread, so that one large order does not keep the others waiting."""
+
+
+WAIT_SECONDS_MIN: Final = 0.05
+WAIT_SECONDS_MAX: Final = 1.0
+"""How often an order that waits for suppliers is looked at for a client who waits for it: soon at first, then less often."""
 
 
 class Placing:
@@ -67,6 +75,18 @@ class Placing:
             await self._desk.gate.refresh()
             principal = await again()
         raise CredentialChanged
+
+    async def settled(self, order: Order, buyer: Buyer, seconds: float) -> Order:
+        """The order once nothing of it waits for suppliers any more, or as it stands after so many seconds; with its sealed codes."""
+        until, pause = time.monotonic() + seconds, WAIT_SECONDS_MIN
+        parts, seen = self._parts, order
+        while seen.state is OrderState.PROCESSING and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, WAIT_SECONDS_MAX)
+            seen = await self._desk.read(lambda: get_order(parts.db, buyer, order.id))
+        if seen.version == order.version or not buyer.may_reveal:
+            return order if seen.version == order.version else seen
+        return await self._desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order.id))
 
     async def opened(self, order: Order) -> list[Codes | None]:
         """The opened codes of each line; None where it has none."""

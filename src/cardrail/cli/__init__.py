@@ -19,11 +19,14 @@ from cardrail.cli import (
     codes,
     delivery,
     demo,
+    export,
     keys,
     ledger,
     order,
     partner,
+    reconcile,
     serve,
+    settle,
     setup,
     verify,
     webhook,
@@ -47,6 +50,8 @@ for name, module in (
     ("codes", codes),
     ("order", order),
     ("ledger", ledger),
+    ("settle", settle),
+    ("reconcile", reconcile),
     ("webhook", webhook),
     ("keys", keys),
     ("audit", audit),
@@ -59,6 +64,7 @@ setup.add_to(app)
 serve.add_to(app)
 worker.add_to(app)
 demo.add_to(app)
+export.add_to(app)
 verify.add_to(app)
 backup.add_to(app)
 bench.add_to(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,21 +12,36 @@ from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
 from cardrail.cli.context import open_context, out, show_json
-from cardrail.kernel import InvalidAmount, Mode, OrderId, PartnerId, currency, format_minor, from_micros, parse_minor, rfc3339
+from cardrail.kernel import (
+    InvalidAmount,
+    Mode,
+    OrderId,
+    PartnerId,
+    PlainCode,
+    currency,
+    format_minor,
+    from_micros,
+    parse_minor,
+    rfc3339,
+)
 from cardrail.orders import (
     Buyer,
     InvalidationPolicy,
     Order,
     OrderNotFound,
     OrderState,
+    SupplyStory,
     cancel_order,
     expire_unpaid,
     find_orders,
     invalidate_order,
     order_history,
     refund_order,
+    resolve_as_delivered,
     resolve_as_failed,
+    resolve_as_retry,
     send_to_review,
+    supply_story,
 )
 from cardrail.storage import retrying
 
@@ -74,12 +90,13 @@ def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
     with open_context() as cardrail:
         order = _get(cardrail, order_id)
         history = order_history(cardrail.db, order.id)
+        stories = supply_story(cardrail.db, order.id)
     if as_json:
         steps = [
             {"type": s.type, "from": s.from_state, "to": s.to_state, "because": s.reason, "actor": s.actor, "at": _at(s.at)}
             for s in history
         ]
-        show_json({**_plain(order), "history": steps})
+        show_json({**_plain(order), "history": steps, "supply": [_plain_story(one) for one in stories]})
         return
     out.print(f"[bold]{order.id}[/bold]  {order.state.value}  {order.mode.value}  partner {order.partner_id}")
     out.print(
@@ -98,6 +115,11 @@ def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
     out.print(table)
     for step in history:
         out.print(f"{_at(step.at)}  {step.type}  {escape(step.reason or '')}  by {step.actor}")
+    for story in stories:
+        waits = story.procurement
+        out.print(f"[bold]line {waits.line}[/bold]: {waits.delivered} of {waits.quantity} from suppliers, {waits.state.value}")
+        for at, sentence in story.told:
+            out.print(f"  {_at(at)}  {escape(sentence)}")
 
 
 @app.command("refund")
@@ -184,17 +206,63 @@ def review_command(order_id: OrderArgument, because: Because, as_json: AsJson = 
     _say(done, "In review.", as_json)
 
 
+class Answer(StrEnum):
+    """What became of the items in review."""
+
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    RETRY = "retry"
+
+
 @app.command("resolve")
-def resolve_command(order_id: OrderArgument, because: Because, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Decide that the items in review bought nothing: they fail, and their money is free again."""
+def resolve_command(
+    order_id: OrderArgument,
+    because: Because,
+    answer: Annotated[Answer, typer.Option("--as", help="failed: nothing came. delivered: --codes came. retry: buy again.")] = (
+        Answer.FAILED
+    ),
+    codes: Annotated[
+        typer.FileText | None, typer.Option(help="File with a line for each code: code,pin,serial; - reads standard input.")
+    ] = None,
+    line: Annotated[int | None, typer.Option(help="Which item the codes are for; the only one in review unless given.")] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decide what became of the items in review. What is missing then is not charged; codes that come late become stock."""
+    if (answer is Answer.DELIVERED) != (codes is not None):
+        raise typer.BadParameter("--codes goes with --as delivered, and only with it")
     with open_context() as cardrail:
         order = _get(cardrail, order_id)
         if not yes:
-            typer.confirm(f"Resolve order {order.id} as failed?", abort=True)
-        done = retrying(
-            lambda: resolve_as_failed(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
-        )
+            question = "Retry only if the supplier says that nothing was bought. " if answer is Answer.RETRY else ""
+            typer.confirm(f"{question}Resolve order {order.id} as {answer.value}?", abort=True)
+        place = (cardrail.db, cardrail.clock, cardrail.audit)
+        if codes is not None:
+            given = [_code(text) for text in codes if text.strip()]
+            reviewed = line or _only_line_in_review(order)
+            catalog = cardrail.catalog.refresh()
+            done = retrying(
+                lambda: resolve_as_delivered(
+                    *place, cardrail.shop.books, catalog, order.id, line=reviewed, codes=given, because=because, actor="cli"
+                )
+            )
+        else:
+            resolve = resolve_as_retry if answer is Answer.RETRY else resolve_as_failed
+            done = retrying(lambda: resolve(*place, order.id, because=because, actor="cli"))
     _say(done, "Resolved.", as_json)
+
+
+def _code(text: str) -> PlainCode:
+    """A code from its line: code, PIN, serial."""
+    code, pin, serial, *_ = [*(part.strip() or None for part in text.strip().split(",")), None, None]
+    return PlainCode(code, pin, serial)
+
+
+def _only_line_in_review(order: Order) -> int:
+    lines = [item.line for item in order.items if item.state is OrderState.NEEDS_REVIEW]
+    if len(lines) != 1:
+        raise typer.BadParameter(f"{len(lines)} items are in review: say which with --line")
+    return lines[0]
 
 
 @app.command("expire")
@@ -240,6 +308,32 @@ def _say(order: Order, sentence: str, as_json: bool) -> None:
         show_json(_plain(order))
     else:
         out.print(f"{sentence} Order {order.id} is {order.state.value}.")
+
+
+def _plain_story(story: SupplyStory) -> dict[str, Any]:
+    waits = story.procurement
+    return {
+        "line": waits.line,
+        "state": waits.state.value,
+        "quantity": waits.quantity,
+        "delivered": waits.delivered,
+        "route": [{"at": _at(at), "text": sentence} for at, sentence in waits.trace],
+        "attempts": [
+            {
+                "id": one.id,
+                "supplier": story.names.get(one.supplier_id, one.supplier_id),
+                "supplier_sku": one.supplier_sku,
+                "reference": one.reference,
+                "supplier_order_id": one.supplier_order_id,
+                "state": one.state.value,
+                "quantity": one.quantity,
+                "delivered": one.delivered,
+                "cost": None if one.cost_minor is None else _money(one.cost_minor, one.cost_currency),
+                "story": [{"at": _at(at), "text": sentence} for at, sentence in one.story],
+            }
+            for one in story.attempts
+        ],
+    }
 
 
 def _plain(order: Order) -> dict[str, Any]:

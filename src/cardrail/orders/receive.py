@@ -21,7 +21,7 @@ from cardrail.orders.history import change_state
 from cardrail.orders.journal import journal_entry
 from cardrail.orders.locks import lock_known_order, lock_order
 from cardrail.orders.model import Order, OrderItem
-from cardrail.orders.save import TEST_BRAND
+from cardrail.orders.save import TEST_BRAND, Books
 from cardrail.orders.states import OrderState, advance, outcome_of, state_of
 from cardrail.sourcing import (
     Answered,
@@ -128,7 +128,18 @@ class _Receipt:
         cost = self.attempt.cost_minor or 0
         kept = len(mine) + len(late)
         if mine:
-            self._give(mine)
+            give_codes(
+                self.tx,
+                self.buying.books,
+                self.snapshot,
+                self.order,
+                self.item,
+                mine,
+                supplier=self.attempt.supplier_id,
+                expires_at=self._expires_at,
+                actor=ACTOR,
+                now=self.now,
+            )
         late_cost = share(cost, kept, len(mine), len(late)) if kept else 0
         if late:
             self._stock(late, late_cost)
@@ -154,36 +165,12 @@ class _Receipt:
 
     @property
     def _brand_id(self) -> str:
-        offer = self.snapshot.denomination(self.item.denomination_id)
-        return TEST_BRAND if self.order.mode is Mode.TEST or offer is None else offer.brand_id
+        return _brand_of(self.snapshot, self.order, self.item)
 
     @property
     def _expires_at(self) -> int:
         expires = self.delivered.expires_at
         return NEVER if expires is None else to_micros(expires)
-
-    def _give(self, codes: Sequence[PlainCode]) -> None:
-        """Seal the codes, bind them to the item, and charge for them."""
-        item, order = self.item, self.order
-        allocation = append_bound_codes(
-            self.tx,
-            self.buying.books.keyring,
-            mode=order.mode,
-            brand_id=self._brand_id,
-            denomination_id=item.denomination_id,
-            face_minor=item.face_minor,
-            codes=codes,
-            now=to_micros(self.now),
-            actor=ACTOR,
-            node=self.buying.books.node,
-            supplier=self.attempt.supplier_id,
-            expires_at=self._expires_at,
-        )
-        if item.allocations:
-            row = (allocation.lot_id, allocation.first_seq, allocation.count, allocation.expires_at, order.id, item.line)
-            store.insert_allocations(self.tx, [row])
-        item.allocations.append(allocation)
-        post_units(self.tx, order, item, item.delivered + len(codes), node=self.buying.books.node, now=self.now)
 
     def _stock(self, codes: Sequence[PlainCode], cost_minor: int) -> None:
         """Codes that nobody waits for: they are on sale from now on."""
@@ -239,6 +226,46 @@ class _Receipt:
             reference=reference,
             order_id=self.order.id,
         )
+
+
+def _brand_of(snapshot: CatalogSnapshot, order: Order, item: OrderItem) -> str:
+    offer = snapshot.denomination(item.denomination_id)
+    return TEST_BRAND if order.mode is Mode.TEST or offer is None else offer.brand_id
+
+
+def give_codes(
+    tx: Tx,
+    books: Books,
+    snapshot: CatalogSnapshot,
+    order: Order,
+    item: OrderItem,
+    codes: Sequence[PlainCode],
+    *,
+    supplier: str | None,
+    expires_at: int,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Seal the codes, bind them to the item, and charge for them. Raises DuplicateBoundCode."""
+    allocation = append_bound_codes(
+        tx,
+        books.keyring,
+        mode=order.mode,
+        brand_id=_brand_of(snapshot, order, item),
+        denomination_id=item.denomination_id,
+        face_minor=item.face_minor,
+        codes=codes,
+        now=to_micros(now),
+        actor=actor,
+        node=books.node,
+        supplier=supplier,
+        expires_at=expires_at,
+    )
+    if item.allocations:
+        row = (allocation.lot_id, allocation.first_seq, allocation.count, allocation.expires_at, order.id, item.line)
+        store.insert_allocations(tx, [row])
+    item.allocations.append(allocation)
+    post_units(tx, order, item, item.delivered + len(codes), node=books.node, now=now)
 
 
 def post_units(tx: Tx, order: Order, item: OrderItem, delivered: int, *, node: str, now: datetime) -> None:
