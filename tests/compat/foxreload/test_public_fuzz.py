@@ -29,7 +29,7 @@ CODES: Final = {
 }
 """All that section 1.3 knows, but for the limit of requests."""
 
-a_few: Final = settings(max_examples=min(settings.default.max_examples, 400))
+a_few: Final = settings(max_examples=min(settings().max_examples, 400))
 """Requests of each kind; many of them are answered by writing to the database."""
 
 MOVED: Final = ("orders", "order_items", "transfers", "holds", "allocations", "events")

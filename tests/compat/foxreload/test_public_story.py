@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +12,17 @@ import httpx2
 import pytest
 
 from cardrail.kernel import Mode, PartnerId
-from cardrail.orders import Buyer, InvalidationPolicy, Order, OrderFilter, all_checks, invalidate_order, list_orders, refund_order
+from cardrail.orders import (
+    Buyer,
+    InvalidationPolicy,
+    Order,
+    OrderFilter,
+    all_checks,
+    invalidate_order,
+    list_orders,
+    procure_order,
+    refund_order,
+)
 from tests.build import NODE
 from tests.compat.build import CompatShop
 from tests.compat.foxreload.client_public import PublicClient, Refused, Unclear
@@ -119,6 +130,25 @@ def test_a_part_comes_and_the_rest_is_not_charged(furnished: CompatShop, client:
     assert partial.errors != [None]
     assert before - store.available() == 3 * 960
     books_agree(furnished)
+
+
+def test_what_a_supplier_brings_is_polled_for(furnished: CompatShop, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = client()
+    items = [{"itemId": store.product("tea")["id"], "quantity": 2, "note": {"mock_outcome": "slow"}}]
+    monkeypatch.setattr(furnished.cardrail.clock, "now", _later(furnished.cardrail.clock.now, seconds=-5))
+    order = store.post("/orders/", {"items": items, "isMock": True})
+    store.pay(order["id"])
+    assert store.order(order["id"])["status"] == "processing"
+    buying, order_id = furnished.cardrail.buying, orders_of(furnished, furnished.partner_id, Mode.TEST)[0].id
+    procure_order(buying, order_id)  # the simulated supplier takes it, and some seconds
+    assert store.order(order["id"])["status"] == "processing"
+    monkeypatch.undo()  # which are over now
+    worker = threading.Timer(0.2, procure_order, (buying, order_id))
+    worker.start()
+    came = store.deliver(store.poll(order["id"]))
+    worker.join()
+    assert (came.order["status"], len(came.codes[0]), came.errors) == ("completed", 2, [None])
+    assert store.waits  # it had to ask more than once
 
 
 def test_a_refund_is_money_in_the_balance(furnished: CompatShop, client: Client) -> None:
