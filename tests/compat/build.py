@@ -74,13 +74,13 @@ class CompatShop:
             self.made[question] = {"key_id": issued.key.id} | {name: one.reveal() for name, one in issued.fields.items()}
         return self.made[question]
 
-    def native_key(self, mode: Mode = Mode.LIVE) -> str:
-        """A key of the native API, of the same partner."""
-        question = ("native", mode)
+    def native_key(self, mode: Mode = Mode.LIVE, *, partner_id: PartnerId | None = None) -> str:
+        """A key of the native API, of the same partner or another."""
+        question = ("native", mode, partner_id)
         if question not in self.made:
             part = self.cardrail
             _, token = create_key(
-                part.db, part.clock, part.audit, self.partner_id, mode, name="test", scopes=ALL_SCOPES, actor="test"
+                part.db, part.clock, part.audit, partner_id or self.partner_id, mode, name="test", scopes=ALL_SCOPES, actor="test"
             )
             self.made[question] = {"token": token.reveal()}
         return self.made[question]["token"]
