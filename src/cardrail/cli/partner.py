@@ -26,7 +26,9 @@ from cardrail.access import (
 from cardrail.bootstrap import Cardrail
 from cardrail.catalog import PriceListNotFound
 from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.delivery import erase_recipients
 from cardrail.kernel import PartnerId, PriceListId
+from cardrail.orders import erase_customer
 
 app = typer.Typer(help="The businesses that buy through us.", no_args_is_help=True)
 
@@ -192,3 +194,24 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join([f"{limit} {maximum}" for limit, maximum in value.items() if maximum not in (None, {})])
     return "" if value is None else str(value)
+
+
+@app.command("erase-customer")
+def erase_customer_command(
+    partner: PartnerArg,
+    customer: Annotated[str, typer.Argument(help="The customer's id, as the partner's orders name it.", metavar="CUSTOMER")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a customer of a partner: his id, input fields and metadata go from every order; the books stay. It cannot be undone."""
+    with open_context() as ctx:
+        with ctx.db.read() as tx:
+            get_partner(tx, PartnerId(partner))
+        if not yes:
+            typer.confirm("Erase this customer from all orders of the partner, for good?", abort=True, err=True)
+        done = erase_customer(ctx.db, ctx.clock, ctx.audit, partner, customer, actor="cli", also=(erase_recipients,))
+    if as_json:
+        show_json({"orders": done.orders})
+    else:
+        out.print(f"Erased from {done.orders} orders.")

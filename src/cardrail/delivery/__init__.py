@@ -12,6 +12,7 @@ from cardrail.delivery.claims import (
     revoke_any_claim,
     revoke_claim,
 )
+from cardrail.delivery.erase import erase_recipients
 from cardrail.delivery.errors import (
     ChannelNotSet,
     ClaimEmpty,
@@ -68,6 +69,7 @@ __all__ = [
     "claims_of",
     "deliver_order",
     "deliver_waiting",
+    "erase_recipients",
     "find_claim",
     "list_claims",
     "list_messages",
