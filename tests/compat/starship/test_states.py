@@ -66,7 +66,8 @@ def test_a_situation_has_its_status_and_sub_status(facts: Facts, status: str, su
 def test_no_facts_make_a_pair_that_the_vendor_does_not_know() -> None:
     attempts: list[tuple[str, ...]] = [
         (),
-        ("prepared",),
+        ("asking",),
+        ("absent",),
         ("accepted",),
         ("refused",),
         ("delivered",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -24,6 +24,7 @@ from cardrail.api.dialects.starship.errors import (
     NOT_FOUND,
     Refusal,
 )
+from cardrail.api.dialects.starship.facts import facts_about
 from cardrail.api.dialects.starship.generations import generation_of
 from cardrail.api.dialects.starship.goods import Goods, offer_of
 from cardrail.api.dialects.starship.paging import page_answer, paging_of
@@ -33,7 +34,7 @@ from cardrail.api.dialects.starship.reading import body_of, id_in, query_of
 from cardrail.api.dialects.starship.states import (
     STANDINGS,
     STATUSES,
-    facts_of,
+    Facts,
     inventory_status_of,
     recharge_status_of,
     status_of,
@@ -41,7 +42,7 @@ from cardrail.api.dialects.starship.states import (
 )
 from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.api.render import Codes
-from cardrail.kernel import Money, Reference, new_order_id, number_of, uuid_of
+from cardrail.kernel import Money, OrderId, Reference, new_order_id, number_of, uuid_of
 from cardrail.orders import (
     IdempotencyConflict,
     ItemRequest,
@@ -211,9 +212,12 @@ class Orders:
             raise Refusal(DUPLICATE)
         if not is_new:
             await self._number(call, [order])
-        return json_answer(self._created(order, codes if is_inline else [], is_inline=is_inline))
+        facts = await self._facts(call, [order])
+        return json_answer(self._created(order, codes if is_inline else [], facts, is_inline=is_inline))
 
-    def _created(self, order: Order, codes: Sequence[Codes | None], *, is_inline: bool) -> CreatedOut:
+    def _created(
+        self, order: Order, codes: Sequence[Codes | None], facts: Mapping[OrderId, Facts], *, is_inline: bool
+    ) -> CreatedOut:
         seen = self._seen(order)
         status = status_of(order.state, seen["delivered"])
         return CreatedOut(
@@ -228,7 +232,7 @@ class Orders:
             vouchers=self._vouchers(order, codes),
             status=status if is_inline else "PENDING",
             placed_at=when_micros(order.created_at),
-            **self._extras(order, seen["kind"]),
+            **self._extras(order, facts, seen["kind"]),
         )
 
     # --- reading ------------------------------------------------------------------------------------------------------------
@@ -256,7 +260,8 @@ class Orders:
             )
         )
         await self._number(call, orders)
-        return page_answer([self._listed(one) for one in orders], paging, total)
+        facts = await self._facts(call, orders)
+        return page_answer([self._listed(one, facts) for one in orders], paging, total)
 
     def _skus(self, product_id: int) -> Sequence[str]:
         product = self._goods.shelf().by_number.get(product_id)
@@ -264,7 +269,7 @@ class Orders:
             return [one.sku for one in product.offers]
         return self._goods.sandbox_skus(product_id)
 
-    def _listed(self, order: Order) -> ListedOut:
+    def _listed(self, order: Order, facts: Mapping[OrderId, Facts]) -> ListedOut:
         seen = self._seen(order)
         return ListedOut(
             id=seen["number"],
@@ -280,7 +285,7 @@ class Orders:
             email=(_details(order.details) if order.details else {}).get("email"),
             mobile=None,
             placed_at=when_micros(order.created_at),
-            **self._extras(order, seen["kind"], lower=True),
+            **self._extras(order, facts, seen["kind"], lower=True),
         )
 
     async def show(self, call: Call) -> Answer:
@@ -296,6 +301,7 @@ class Orders:
             order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order.id))
             codes = await call.opened(order)
         seen = self._seen(order)
+        facts = await self._facts(call, [order])
         return json_answer(
             DetailsOut(
                 id=seen["number"],
@@ -309,7 +315,7 @@ class Orders:
                 vouchers=self._vouchers(order, codes),
                 status=status_of(order.state, seen["delivered"]).lower(),
                 placed_at=when_micros(order.created_at),
-                **self._extras(order, seen["kind"], lower=True),
+                **self._extras(order, facts, seen["kind"], lower=True),
             )
         )
 
@@ -361,11 +367,15 @@ class Orders:
                 vouchers.append(voucher)
         return vouchers
 
-    def _extras(self, order: Order, kind: str, *, lower: bool = False) -> dict[str, str]:
+    async def _facts(self, call: Call, orders: Sequence[Order]) -> Mapping[OrderId, Facts]:
+        """What the sub status is derived from; nothing is read where it is not shown."""
+        return await facts_about(call, self._goods, orders) if self._profile.show_sub_status and orders else {}
+
+    def _extras(self, order: Order, facts: Mapping[OrderId, Facts], kind: str, *, lower: bool = False) -> dict[str, str]:
         """What the sheet names without a field, where the profile shows it."""
         found = {}
-        if self._profile.show_sub_status:
-            sub_status = sub_status_of(facts_of(order, is_link=kind == "link"))
+        if order.id in facts:
+            sub_status = sub_status_of(facts[order.id])
             found["sub_status"] = sub_status.lower() if lower else sub_status
         if self._profile.show_enums and kind == "topup":
             delivered = sum([item.delivered for item in order.items])

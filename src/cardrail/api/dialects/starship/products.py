@@ -22,6 +22,7 @@ from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.catalog import Offer, Product
 from cardrail.kernel import Mode, to_micros
 from cardrail.orders import Behaviour, behaviour_of
+from cardrail.sourcing import load_listings
 from cardrail.vault import stock_counts
 
 LIMIT: Final = 50
@@ -246,7 +247,7 @@ class Products:
         return json_answer({"is_available": count >= quantity})
 
     async def _count(self, call: Call, product: Product, offer: Offer, face_minor: int, quantity: int) -> int:
-        """Units that could be had now. Whoever sources on demand is asked here once suppliers can be."""
+        """Units that could be had now, from stock or from suppliers; at least ``quantity`` if there is no telling."""
         if call.principal.mode is Mode.TEST:
             behaviour = behaviour_of(offer.sku, Mode.TEST)
             if behaviour is Behaviour.OUT_OF_STOCK:
@@ -256,8 +257,16 @@ class Products:
         now = to_micros(parts.clock.now())
 
         def look() -> int:
+            count = 0
             with parts.db.read() as tx:
-                return stock_counts(tx, Mode.LIVE, [offer.denomination_id], now).get((offer.denomination_id, face_minor), 0)
+                if product.sourcing != "on_demand":
+                    stock = stock_counts(tx, Mode.LIVE, [offer.denomination_id], now)
+                    count = stock.get((offer.denomination_id, face_minor), 0)
+                if product.sourcing != "stock":
+                    listings = load_listings(tx, offer.denomination_id, Mode.LIVE)
+                    open_ones = [one for one in listings if one.is_available and not one.is_held and one.sells(face_minor)]
+                    count += sum([quantity if one.stock is None else one.stock for one in open_ones])
+            return count
 
         return await call.desk.read(look)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cardrail.orders import Order, OrderState
+from cardrail.sourcing import AttemptState
 
 S: Final = OrderState
 
@@ -39,7 +40,7 @@ class Facts:
     is_from_stock: bool = True
     """Whether stock gave, or is to give, the codes; otherwise suppliers."""
     attempts: tuple[str, ...] = ()
-    """States of the attempts at suppliers in their order: prepared, accepted, delivered, refused, unknown."""
+    """States of the attempts at suppliers in their order (sourcing.AttemptState)."""
     link_claims: tuple[bool, ...] = ()
     """For gift links: whether each delivered one was claimed."""
     is_link: bool = False
@@ -85,11 +86,14 @@ def _delivered(facts: Facts) -> str:
 
 
 _BY_ATTEMPT: Final = {
-    "prepared": "VENDOR_ORDER_PENDING",
-    "unknown": "VENDOR_ORDER_PENDING",
-    "accepted": "VENDOR_ORDER_CREATED",
-    "delivered": "VENDOR_VOUCHER_FETCHED",
-    "refused": "VENDOR_ORDER_FAILED",
+    AttemptState.ASKING.value: "VENDOR_ORDER_PENDING",
+    AttemptState.UNKNOWN.value: "VENDOR_ORDER_PENDING",
+    AttemptState.ACCEPTED.value: "VENDOR_ORDER_CREATED",
+    AttemptState.DELIVERED.value: "VENDOR_VOUCHER_FETCHED",
+    AttemptState.REFUSED.value: "VENDOR_ORDER_FAILED",
+    AttemptState.ABSENT.value: "VENDOR_ORDER_FAILED",
+    AttemptState.INVALIDATED.value: "VENDOR_ORDER_FAILED",
+    AttemptState.CLOSED.value: "VENDOR_ORDER_FAILED",
 }
 
 
@@ -121,12 +125,23 @@ def inventory_status_of(state: OrderState, *, is_claimed: bool = False, is_revok
     return "DELIVERED" if state in (S.FULFILLED, S.PARTIALLY_FULFILLED) else "ALLOCATED"
 
 
-def facts_of(order: Order, *, is_link: bool = False) -> Facts:
-    """What is known of an order today. Attempts, claims and reconciliation come in here once they can be asked for."""
+def facts_of(
+    order: Order,
+    *,
+    is_link: bool = False,
+    attempts: tuple[str, ...] = (),
+    link_claims: tuple[bool, ...] = (),
+    is_reconciled: bool = False,
+) -> Facts:
+    """The facts of an order, with what its row does not say."""
     return Facts(
         state=order.state,
         delivered=sum([item.delivered for item in order.items]),
+        is_from_stock=not any(item.hold_id for item in order.items),  # suppliers are waited for with money held
+        attempts=attempts,
+        link_claims=link_claims,
         is_link=is_link,
+        is_reconciled=is_reconciled,
         was_debited=order.pay_until is None and any(item.hold_id or item.charged_minor for item in order.items),
         is_refunded=0 < order.charged_minor == order.refunded_minor,
     )
