@@ -22,6 +22,7 @@ class PublicProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uncategorised_slug: str = "other"
     """2.3 gives every product a category; products that have none stand in this one."""
     uncategorised_name: str = "Other"
+    """Its name."""
     tags: dict[str, str] = msgspec.field(default_factory=lambda: {"code": "gift-card", "link": "gift-card", "topup": "top-up"})
     """Our kind of product → the tag of the categories that hold it (2.3; only gift-card is seen there)."""
     category_limit: int = 20
