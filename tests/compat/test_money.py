@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -111,7 +111,7 @@ WAYS: list[Buy] = [native, oneclickdz, foxreload_generic, foxreload_v1, foxreloa
 
 
 @pytest.fixture(scope="module")
-def novels(shop: CompatShop) -> Iterator[CompatShop]:
+def novels(shop: CompatShop) -> CompatShop:
     """The shop, with a voucher whose price does not divide, sold in dollars."""
     part = shop.cardrail
     import_catalog(part.db, part.clock, part.audit, SHEET, actor="test")
