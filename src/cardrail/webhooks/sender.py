@@ -43,6 +43,8 @@ CLAIMS_MAX: Final = 400
 AHEAD: Final = 4
 """Deliveries that are claimed for an endpoint that answers quickly, for each that is under way."""
 QUICK_MILLIS: Final = 500
+STREAK: Final = 4
+"""Failures one after the other from which an endpoint is asked once at a time."""
 IDLE_SECONDS: Final = 0.1
 BUSY_SECONDS: Final = 0.03
 OUTAGE_SECONDS: Final = 1.0
@@ -138,6 +140,7 @@ class Sender:
         self._outcomes: deque[_Outcome] = deque()
         self._under_way: dict[str, int] = defaultdict(int)
         self._quick: set[str] = set()
+        self._streaks: dict[str, int] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], object] = lambda: None
@@ -335,8 +338,8 @@ class Sender:
         return wanted
 
     def _room(self, endpoint_id: str) -> int:
-        """How many of an endpoint's may be claimed at a time: one while it fails, more than can be under way while it is quick."""
-        if endpoint_id in self._known.failing:
+        """How many of an endpoint's may be claimed at a time: one while nothing succeeds, more than can be under way while it is quick."""
+        if self._streaks.get(endpoint_id, 0) >= STREAK:
             return 1
         return self.pace.concurrency * (AHEAD if endpoint_id in self._quick else 1)
 
@@ -447,8 +450,10 @@ class Sender:
         self.counts.seconds += posted.milliseconds / 1_000
         if _succeeded(posted):
             self.counts.delivered += 1
+            self._streaks.pop(endpoint_id, None)
         else:
             self.counts.failed += 1
+            self._streaks[endpoint_id] = self._streaks.get(endpoint_id, 0) + 1
         if _succeeded(posted) and posted.milliseconds < QUICK_MILLIS:
             self._quick.add(endpoint_id)
         else:
