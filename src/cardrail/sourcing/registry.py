@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from cardrail.sourcing.connector import ConnectorKind
+from cardrail.sourcing.connectors.oneclickdz import KIND as ONECLICKDZ
+from cardrail.sourcing.connectors.finperks import KIND as FINPERKS
 from cardrail.sourcing.connectors.simulated import KIND as SIMULATED
 from cardrail.sourcing.errors import UnknownConnector
 
@@ -12,6 +14,8 @@ CONNECTORS: Final[dict[str, ConnectorKind]] = {
     kind.name: kind
     for kind in (
         SIMULATED,
+        FINPERKS,
+        ONECLICKDZ,
     )
 }  # fmt: skip
 
