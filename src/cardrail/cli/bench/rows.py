@@ -13,6 +13,7 @@ from rich.progress import Progress
 from sqlalchemy.engine import make_url
 
 from cardrail.catalog import import_catalog
+from cardrail.cli.bench.dialects import dialects
 from cardrail.cli.bench.load import Ask, Result
 from cardrail.cli.bench.past import write_past
 from cardrail.cli.bench.postgres import Postgres
@@ -429,4 +430,5 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "import": imports,
     "catalog": catalog,
     "race": race,
+    "dialects": lambda bench: dialects(bench.rounds, bench.progress),
 }
