@@ -14,6 +14,8 @@ from cardrail.api.compat import Call
 from cardrail.catalog import CatalogSnapshot, InvalidFaceValue, Offer, Product, UnitPrice, UnknownSku
 from cardrail.kernel import InvalidAmount, Mode, Money, currency, format_minor, parse_minor, to_micros
 from cardrail.orders import Behaviour, ItemRequest, OrderItem, behaviour_of, sandbox_offer, sandbox_price
+from cardrail.sourcing import load_listings
+from cardrail.storage import read_version
 from cardrail.vault import stock_counts
 
 SEPARATOR = ":"
@@ -116,15 +118,26 @@ def price_of(snapshot: CatalogSnapshot, call: Call, ware: Ware, wallet: str) -> 
     )
 
 
-def count_stock(call: Call, wares: Sequence[Ware]) -> list[int]:
-    """How many units of each could be delivered now. Reads the database: call it through ``desk.read``."""
+def count_units(call: Call, wares: Sequence[Ware], untold: int) -> list[int]:
+    """How many units of each could be delivered now, from stock or by suppliers; ``untold`` stands for one who does not say how many.
+
+    Reads the database: call it through ``desk.read``.
+    """
     parts, mode = call.desk.parts, call.principal.mode
     if mode is Mode.TEST:
         return [0 if one.behaviour is Behaviour.OUT_OF_STOCK else TEST_STOCK for one in wares]
     with parts.db.read() as tx:
-        ids = sorted({one.offer.denomination_id for one in wares})
-        counts = stock_counts(tx, mode, ids, to_micros(parts.clock.now()))
-    return [counts.get((one.offer.denomination_id, one.face_minor), 0) for one in wares]
+        counts = stock_counts(tx, mode, sorted({one.offer.denomination_id for one in wares}), to_micros(parts.clock.now()))
+        supplied = parts.shop.supply.ensure(tx, read_version(tx, "supply"))
+        bought = {one.offer.denomination_id for one in wares if one.offer.sourcing != "stock"} & supplied
+        listings = {one: load_listings(tx, one, mode) for one in sorted(bought)}
+
+    def units(ware: Ware) -> int:
+        ways = [one for one in listings.get(ware.offer.denomination_id, ()) if one.is_available and not one.is_held]
+        brought = sum([untold if one.stock is None else one.stock for one in ways if one.sells(ware.face_minor)])
+        return counts.get((ware.offer.denomination_id, ware.face_minor), 0) + brought
+
+    return [units(one) for one in wares]
 
 
 def region_of(product: Product | None, everywhere: str) -> str:

@@ -8,7 +8,7 @@ from cardrail.api.compat import Answer, Call, decimal_text, json_answer
 from cardrail.api.dialects.foxreload.asked import cursor_scope, limit_of, opened_cursor, sealed_cursor, seconds, text_of
 from cardrail.api.dialects.foxreload.generic.profile import GenericProfile
 from cardrail.api.dialects.foxreload.generic.wire import CatalogOut, ItemOut, PriceOut, StockOut
-from cardrail.api.dialects.foxreload.wares import Shelves, Ware, count_stock, find_ware, price_of, region_of
+from cardrail.api.dialects.foxreload.wares import Shelves, Ware, count_units, find_ware, price_of, region_of
 from cardrail.catalog import CatalogError, CatalogSnapshot, line_total
 from cardrail.kernel import to_micros
 
@@ -34,7 +34,7 @@ class GenericCatalog:
             wares = self._shelves.of(snapshot).after(after or "")
             found = list(islice((one for one in wares if region is None or self._is_in(one, region)), limit + 1))
             page = found[:limit]
-            stock = count_stock(call, page)
+            stock = count_units(call, page, self._profile.untold_units)
             items = [self._item(snapshot, call, one, count) for one, count in zip(page, stock, strict=True)]
             return items, page[-1].sku if len(found) > limit else None
 
@@ -45,7 +45,7 @@ class GenericCatalog:
         """Whether a sku can be had, and about how many units of it."""
         snapshot = call.desk.parts.catalog.current()
         ware = find_ware(snapshot, call.params["sku"], call.principal.mode, call.principal.currency)
-        (count,) = await call.desk.read(lambda: count_stock(call, [ware]))
+        (count,) = await call.desk.read(lambda: count_units(call, [ware], self._profile.untold_units))
         if not count or not _has_price(snapshot, call, ware):
             return json_answer(StockOut(ware.sku, False, 0, 0))
         return json_answer(StockOut(ware.sku, True, *span_of(count, self._profile.stock_steps)))

@@ -23,6 +23,7 @@ from cardrail.api.errors import InvalidQuery
 from cardrail.catalog import CatalogSnapshot
 from cardrail.ledger import balances
 from cardrail.orders import FINAL, Order, OrderFilter, ended_at, list_orders
+from cardrail.settlement import settlement_state
 
 LIMIT_DEFAULT = 100
 
@@ -76,7 +77,7 @@ def row_of(snapshot: CatalogSnapshot, order: Order, ended: int | None) -> Reconc
         amount=decimal_text(amount_of(order), order.currency),
         currency=order.currency,
         status=GENERIC[order.state],
-        settlement_status=settlement_of(order),
+        settlement_status=settlement_state(order.state, order.charged_minor, order.refunded_minor),
         created_at=seconds(order.created_at),
         completed_at=seconds(ended) if ended is not None else None,
     )
@@ -88,13 +89,6 @@ def amount_of(order: Order) -> int:
         return order.total_minor
     left = order.charged_minor - order.refunded_minor
     return left if left else order.charged_minor
-
-
-def settlement_of(order: Order) -> str:
-    """How far the sum is settled: final and paid, not final, or given back."""
-    if order.state not in FINAL:
-        return "pending"
-    return "settled" if order.charged_minor > order.refunded_minor else "refunded"
 
 
 def _csv(rows: list[ReconciliationRow], following: str | None) -> Answer:

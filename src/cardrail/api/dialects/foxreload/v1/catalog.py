@@ -12,7 +12,7 @@ from cardrail.api.dialects.foxreload.asked import cursor_scope, limit_of, opened
 from cardrail.api.dialects.foxreload.v1.money import wallet_of
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
 from cardrail.api.dialects.foxreload.v1.wire import CatalogOut, InventoryItem, InventoryOut, SkuOut
-from cardrail.api.dialects.foxreload.wares import Shelves, Ware, count_stock, find_ware, price_of, region_of
+from cardrail.api.dialects.foxreload.wares import Shelves, Ware, count_units, find_ware, price_of, region_of
 from cardrail.catalog import CatalogError, CatalogSnapshot, UnknownSku, line_total
 from cardrail.kernel import Mode, to_micros
 
@@ -49,7 +49,7 @@ class V1Catalog:
                 if len(found) > limit:
                     break
             page = found[:limit]
-            stock = count_stock(call, [ware for ware, _ in page])
+            stock = count_units(call, [ware for ware, _ in page], self._profile.untold_units)
             rows = [self._sku_out(ware, cost, wallet, count) for (ware, cost), count in zip(page, stock, strict=True)]
             return rows, page[-1][0].sku if len(found) > limit else None
 
@@ -63,7 +63,7 @@ class V1Catalog:
         cost = _cost(snapshot, call, ware, wallet)
         if cost is None:
             raise UnknownSku(sku=ware.sku)
-        (count,) = await call.desk.read(lambda: count_stock(call, [ware]))
+        (count,) = await call.desk.read(lambda: count_units(call, [ware], self._profile.untold_units))
         return json_answer(self._sku_out(ware, cost, wallet, count))
 
     async def inventory(self, call: Call) -> Answer:
@@ -76,7 +76,7 @@ class V1Catalog:
 
         def look() -> Answer:
             wares = self._shelves.of(snapshot).wares
-            counts = count_stock(call, wares)
+            counts = count_units(call, wares, self._profile.untold_units)
             items = [InventoryItem(ware.sku, count) for ware, count in zip(wares, counts, strict=True)]
             return json_answer(InventoryOut(seconds(now), items))
 

@@ -35,6 +35,8 @@ class V1Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """2.2: ``category`` in the catalog, by our kind of product."""
     category_by_slug: dict[str, str] = msgspec.field(default_factory=dict)
     """The same by the slug of our category, which goes first: {"esim": "esim", "games": "game-code"}."""
+    untold_units: int = 50
+    """2.2: ``stock`` is a number, also where a supplier of ours does not say how many units he has."""
     range_face_values: tuple[str, ...] = USUAL_FACES
     """The face values under which a denomination of ours that is a range is listed, in whole units; any allowed one can be ordered."""
     region_everywhere: str = "GLOBAL"
