@@ -185,6 +185,7 @@ def _find(ctx: Any, statement: str, partner: str | None, wallet: str | None, mod
         raise typer.Exit(EXIT_USAGE)
     with ctx.db.read() as tx:
         code = wallet or get_partner(tx, PartnerId(partner)).currency
+    sequence_now(ctx.db)  # a server that is not running gives no positions
     return draft_statement(ctx.db, ctx.clock, partner, currency(code).code, mode)
 
 
