@@ -24,18 +24,9 @@ from tests.sourcing.build import Supplied, supplied
 from tests.sourcing.fake import QUICK, Died
 
 WORDS = (
-    "deliver",
-    "short",
-    "accept",
-    "refuse:out_of_stock",
-    "refuse:invalid",
-    "lost",
-    "dropped",
-    "unreached",
-    "busy",
-    "dies_before",
+    *("deliver", "short", "accept", "refuse:out_of_stock", "refuse:invalid", "lost", "dropped", "unreached", "busy"),
+    *("dies_before", "dies_after"),
 )
-WORDS += ("dies_after",)
 LOOKS = ("truth", "silent", "hides", "died")
 ABILITIES = {
     "A": QUICK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK
 
 BLIND = replace(QUICK, lookup=Lookup.NONE)
-WHY = {"because": "the supplier says so", "actor": "cli"}
+WHY: Any = {"because": "the supplier says so", "actor": "cli"}
 
 
 def in_review(shop: Supplied, quantity: int = 2) -> Order:
@@ -37,8 +38,8 @@ def in_review(shop: Supplied, quantity: int = 2) -> Order:
 
 def deliver(shop: Supplied, order: Order, codes: list[str], line: int = 1) -> Order:
     given = [PlainCode(one) for one in codes]
-    place = (shop.db, shop.clock, shop.audit, shop.shop.books, shop.catalog.current(), order.id)
-    return resolve_as_delivered(*place, line=line, codes=given, **WHY)
+    books, catalog = shop.shop.books, shop.catalog.current()
+    return resolve_as_delivered(shop.db, shop.clock, shop.audit, books, catalog, order.id, line=line, codes=given, **WHY)
 
 
 def test_resolved_as_delivered_the_codes_are_charged_and_shown(shop: Supplied) -> None:
@@ -107,8 +108,8 @@ def test_an_item_in_review_by_hand_is_not_bought_meanwhile(shop: Supplied) -> No
 def test_every_decision_is_in_the_audit_log_and_in_the_story(shop: Supplied) -> None:
     done = deliver(shop, in_review(shop), ["ONE", "TWO"])
     with shop.db.read() as tx:
-        (entry,) = list_audit(tx, AuditFilter(action="order.resolved")).items
-    assert (entry.subject, "ONE" in str(entry.details)) == (done.id, False)
+        (row,) = list_audit(tx, AuditFilter(action="order.resolved")).items
+    assert (row.entry.subject, "ONE" in str(row.entry)) == (done.id, False)
     (story,) = supply_story(shop.db, done.id)
     told = [sentence for _, sentence in story.told]
     assert "attempt 1 at A: unknown: the answer was lost; it cannot be asked about" in told

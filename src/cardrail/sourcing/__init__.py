@@ -58,7 +58,7 @@ from cardrail.sourcing.model import (
     Supplier,
     SupplierState,
 )
-from cardrail.sourcing.purchases import Purchase, delivered_purchases, purchases_by_key, purchases_of
+from cardrail.sourcing.purchases import Purchase, all_purchases, delivered_purchases, purchases_by_key, purchases_of
 from cardrail.sourcing.registry import CONNECTORS, connector_kind
 from cardrail.sourcing.resolve import (
     GRACE_SECONDS,
@@ -187,6 +187,7 @@ __all__ = [
     "after_place",
     "after_purchase",
     "after_repeat",
+    "all_purchases",
     "asks_by_repeating",
     "change_supplier",
     "connector_kind",

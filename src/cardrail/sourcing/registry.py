@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from cardrail.sourcing.connector import ConnectorKind
-from cardrail.sourcing.connectors.oneclickdz import KIND as ONECLICKDZ
 from cardrail.sourcing.connectors.finperks import KIND as FINPERKS
+from cardrail.sourcing.connectors.oneclickdz import KIND as ONECLICKDZ
 from cardrail.sourcing.connectors.simulated import KIND as SIMULATED
+from cardrail.sourcing.connectors.starship import KIND as STARSHIP
 from cardrail.sourcing.errors import UnknownConnector
 
 CONNECTORS: Final[dict[str, ConnectorKind]] = {
@@ -16,6 +17,7 @@ CONNECTORS: Final[dict[str, ConnectorKind]] = {
         SIMULATED,
         FINPERKS,
         ONECLICKDZ,
+        STARSHIP,
     )
 }  # fmt: skip
 

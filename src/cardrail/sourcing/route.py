@@ -20,6 +20,8 @@ from cardrail.sourcing.model import Attempt, AttemptState, Health, Listing, Rout
 POLICIES: Final = ("cheapest", "fastest", "weighted", "priority", "pinned")
 LATENCY_UNKNOWN_US: Final = 1_000_000
 """What a supplier that was never asked is taken to need: it is tried before slow ones, and after quick ones."""
+ABSENT_MAX: Final = 2
+"""Times that one supplier is asked for one item whose answers were lost, and which was never bought: the loss may have been ours."""
 RETRIES_MAX: Final = 5
 """Times that one supplier is asked for one item after refusals that were only temporary."""
 
@@ -200,7 +202,7 @@ def _again_at(listing: Listing, situation: Situation) -> tuple[str, int] | None:
 
 def _tried(supplier_id: str, listing: Listing, situation: Situation) -> str | None:
     """Why it is not asked again for this item; None if it may be."""
-    temporary = 0
+    temporary = absent = 0
     for one in situation.past:
         if one.supplier_id != supplier_id or one.supplier_sku != listing.supplier_sku or one.is_open:
             continue
@@ -209,7 +211,12 @@ def _tried(supplier_id: str, listing: Listing, situation: Situation) -> str | No
         if one.state is AttemptState.REFUSED and one.refusal in TEMPORARY:
             temporary += 1
             continue
+        if one.state is AttemptState.ABSENT:
+            absent += 1
+            continue
         return "it was asked, and had no more to give"
+    if absent >= ABSENT_MAX:
+        return "its answers were lost, and nothing was bought"
     return "it was asked several times, and was never ready" if temporary >= RETRIES_MAX else None
 
 
