@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import httpx2
 import pytest
 
 from cardrail.kernel import Mode
-from cardrail.orders import refund_order
+from cardrail.orders import procure_order, refund_order
 from tests.build import NODE
 from tests.compat.build import CompatShop
 from tests.compat.foxreload.client_generic import GenericClient, Refusal, codes_of
@@ -69,6 +71,30 @@ def test_a_part_of_the_stock_comes_and_only_that_is_paid(shop: CompatShop, clien
     assert (len(codes_of(order)), [one.get("error") for one in order["codes"][left:]]) == (left, ["out_of_stock"] * 3)
     assert before - client.balance() == left * Decimal("97.50")
     assert client.units("WALLETCARD:100") == 0
+
+
+def earlier(now: Callable[[], datetime], **by: float) -> Callable[[], datetime]:
+    """A clock that is behind."""
+    return lambda: now() - timedelta(**by)
+
+
+def test_what_a_supplier_brings_is_waited_for(
+    shop: CompatShop, clients: list[GenericClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, buying = a_client(shop, clients, Mode.TEST), shop.cardrail.buying
+    before = client.balance()
+    monkeypatch.setattr(shop.cardrail.clock, "now", earlier(shop.cardrail.clock.now, seconds=5))
+    order = client.order("TEST_SLOW", 2, "story-slow")
+    assert (order["status"], order["codes"]) == ("pending", [])
+    procure_order(buying, order["order_id"])  # the simulated supplier takes it, and some seconds
+    assert client.state(order["order_id"])["status"] == "pending"
+    monkeypatch.undo()  # which are over now
+    worker = threading.Timer(0.2, procure_order, (buying, order["order_id"]))
+    worker.start()
+    came = client.wait(order)
+    worker.join()
+    assert (came["status"], len(codes_of(came))) == ("completed", 2)
+    assert before - client.balance() == Decimal("20.00")
 
 
 def test_what_cannot_be_sold_is_refused_and_nothing_is_paid(shop: CompatShop, clients: list[GenericClient]) -> None:

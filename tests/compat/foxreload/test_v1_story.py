@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import httpx2
@@ -10,6 +12,7 @@ import pytest
 
 from cardrail.catalog import set_rate
 from cardrail.kernel import Mode
+from cardrail.orders import procure_order
 from tests.compat.build import CompatShop
 from tests.compat.foxreload.client_v1 import Refusal, V1Client
 from tests.compat.foxreload.lossy import LossyLine
@@ -91,6 +94,28 @@ def test_an_unseen_order_is_refunded_and_stays_delivered(shop: CompatShop, clien
     assert refund["status"] == "completed"
     assert client.available() == before
     assert client.state(order["order_id"])["status"] == "delivered"
+
+
+def earlier(now: Callable[[], datetime], **by: float) -> Callable[[], datetime]:
+    """A clock that is behind."""
+    return lambda: now() - timedelta(**by)
+
+
+def test_what_a_supplier_brings_is_waited_for(shop: CompatShop, clients: list[V1Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, buying = a_client(shop, clients, Mode.TEST), shop.cardrail.buying
+    before = client.available()
+    monkeypatch.setattr(shop.cardrail.clock, "now", earlier(shop.cardrail.clock.now, seconds=5))
+    order = client.order("TEST_SLOW", 2, "story-slow")
+    assert (order["status"], order["codes"]) == ("reserved", [])
+    procure_order(buying, order["order_id"])  # the simulated supplier takes it, and some seconds
+    assert client.state(order["order_id"])["status"] == "processing"
+    monkeypatch.undo()  # which are over now
+    worker = threading.Timer(0.2, procure_order, (buying, order["order_id"]))
+    worker.start()
+    came = client.wait(order)
+    worker.join()
+    assert (came["status"], len(came["codes"])) == ("delivered", 2)
+    assert before - client.available() == Decimal("20.00")
 
 
 def test_what_cannot_be_sold_is_refused_and_nothing_is_paid(shop: CompatShop, clients: list[V1Client]) -> None:
