@@ -47,7 +47,10 @@ class Receiver:
         return [one.headers["webhook-id"] for one in self.received]
 
     def types(self) -> list[str]:
-        return [one.json["type"] for one in self.received]
+        return self.types_of("type")
+
+    def types_of(self, member: str) -> list[str]:
+        return [one.json[member] for one in self.received]
 
 
 def status(code: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:

@@ -47,6 +47,13 @@ def test_foxreload_without_codes(hooks: Hooks, receiver: Receiver) -> None:
     assert request.headers["x-foxreload-event-id"] == uuid_of(hooks.deliveries(hooks.book.everybodys()[0])[0].event_id)
 
 
+def test_foxreload_says_the_name_that_was_subscribed_to(hooks: Hooks, receiver: Receiver) -> None:
+    hooks.endpoint(receiver.url, format="foxreload_v1", labels={"events": ["order.fulfilled"]})
+    hooks.order()
+    hooks.send()
+    assert receiver.types_of("event") == ["order.fulfilled"]
+
+
 def test_foxreload_with_codes_which_are_kept_nowhere_and_noted(hooks: Hooks, receiver: Receiver) -> None:
     hooks.world.stock("BOOKS", ["SECRET-CODE-77"])
     endpoint, _ = hooks.endpoint(receiver.url, format="foxreload_v1", with_codes=True)

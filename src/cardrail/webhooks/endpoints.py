@@ -37,8 +37,18 @@ from cardrail.webhooks.errors import (
     UnknownFormat,
 )
 from cardrail.webhooks.formats import FORMATS, Format
-from cardrail.webhooks.model import STANDARD, Delivery, DeliveryState, Endpoint, EndpointId, EndpointSecret, EndpointState
-from cardrail.webhooks.types import DISABLED_TYPE, PARTNER_TYPES, SHARED_TYPES, TEST_TYPE
+from cardrail.webhooks.model import (
+    DISABLED_TYPE,
+    STANDARD,
+    TEST_TYPE,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointId,
+    EndpointSecret,
+    EndpointState,
+)
+from cardrail.webhooks.types import PARTNER_TYPES, SHARED_TYPES
 
 ENDPOINTS_MAX: Final = 20
 """Of one partner in one mode."""

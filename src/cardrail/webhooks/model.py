@@ -15,6 +15,11 @@ STANDARD: Final = "standard"
 """The format of those that ask for none: Standard Webhooks 1.0."""
 
 
+TEST_TYPE: Final = "endpoint.test"
+DISABLED_TYPE: Final = "endpoint.disabled"
+"""The types of our own events."""
+
+
 class EndpointState(StrEnum):
     """Whether anything is sent to an endpoint."""
 

@@ -28,10 +28,10 @@ from cardrail.vault import CodeOpener
 from cardrail.webhooks import store
 from cardrail.webhooks.endpoints import VERSION, EndpointBook
 from cardrail.webhooks.formats import FORMATS, Facts, Format, Message
-from cardrail.webhooks.model import DeliveryState, Endpoint, EndpointSecret, Failure, Schedule
+from cardrail.webhooks.model import TEST_TYPE, DeliveryState, Endpoint, EndpointSecret, Failure, Schedule
 from cardrail.webhooks.post import Posted, Poster
 from cardrail.webhooks.read import backlog
-from cardrail.webhooks.types import SHARED_TYPES, TEST_TYPE
+from cardrail.webhooks.types import SHARED_TYPES
 
 T = TypeVar("T")
 

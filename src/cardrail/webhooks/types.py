@@ -152,6 +152,12 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         {"sku": "TEA", "in_stock": 18, "threshold": 20},
         audience=Audience.OPERATOR,
     ),
+    "books.drift": EventType(
+        "book",
+        "The nightly look over the books found what is not as it must be; `cardrail verify` names all of it.",
+        {"findings": 1, "checks": ["wallet_sums"], "rows": [{"check": "wallet_sums", "subject": "par_…:wallet:INR:live"}]},
+        audience=Audience.OPERATOR,
+    ),
     "hold.overdue": EventType(
         "hold",
         "Money has been held past its deadline. Told once; nothing is freed.",
@@ -161,9 +167,6 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     ),
 }
 """Event type → what it is about, and what has become true."""
-
-TEST_TYPE: Final = "endpoint.test"
-DISABLED_TYPE: Final = "endpoint.disabled"
 
 SHARED_TYPES: Final = frozenset({name for name, one in EVENT_TYPES.items() if one.audience is Audience.EVERYONE})
 """Types whose events, where they name no partner, are for every partner."""

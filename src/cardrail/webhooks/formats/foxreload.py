@@ -30,6 +30,9 @@ EVENTS: Final = {
 }
 """Our type → theirs (section 4.1)."""
 
+OTHER_NAMES: Final = {"order.delivered": "order.fulfilled", "order.reserved": "order.created", "order.created": "order.reserved"}
+"""The same thing on another of the vendor's pages (section 4.1)."""
+
 STATUSES: Final = {"order.created": "pending", "order.reserved": "reserved", "order.processing": "processing"}
 CODE_TYPE: Final = "redeem_code"
 REASON: Final = "supplier_error"
@@ -80,7 +83,8 @@ def _body(facts: Facts) -> dict[str, Any]:
     assert order is not None
     if name == "order.reserved" and order.pay_until is not None:
         name = "order.created"
-    about = {"event": name, "order_id": order.id, "sku_id": " ".join([item.sku for item in order.items])}
+    said = _said(name, facts.endpoint.labels.get("events", ()))
+    about = {"event": said, "order_id": order.id, "sku_id": " ".join([item.sku for item in order.items])}
     if name == "order.delivered":
         return about | _delivered(event, order, facts.codes)
     if name == "order.failed":
@@ -88,6 +92,12 @@ def _body(facts: Facts) -> dict[str, Any]:
     if name == "order.refunded":
         return about | _refunded(event)
     return about | {"status": STATUSES[name], "occurred_at": seconds(event.at)}
+
+
+def _said(name: str, wanted: Sequence[str]) -> str:
+    """The vendor has two names for some events; the endpoint gets the one that it subscribed to."""
+    other = OTHER_NAMES.get(name)
+    return other if other in wanted and name not in wanted else name
 
 
 def _delivered(event: Event, order: Order, codes: Sequence[Sequence[tuple[PlainCode, int]]] | None) -> dict[str, Any]:
