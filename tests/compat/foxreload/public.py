@@ -10,7 +10,9 @@ from typing import Any
 import httpx2
 
 from cardrail.catalog import import_catalog, parse_rate, set_rate
-from cardrail.kernel import Mode, PartnerId
+from cardrail.kernel import Mode, PartnerId, to_micros
+from cardrail.sourcing import SUPPLY_VERSION, NewSupplier, SupplierProduct, create_supplier, put_mapping, put_product
+from cardrail.storage import bump_version
 from tests.compat.build import CompatShop
 
 ROOT = "/compat/foxreload/api"
@@ -51,6 +53,7 @@ SHEET: list[dict[str, Any]] = [
         "denomination_type": "fixed",
         "face_values": "10",
         "discount_percent": "10",
+        "sourcing": "on_demand",
     },
     {
         "product_code": "ODD",
@@ -89,6 +92,21 @@ def furnish(shop: CompatShop) -> None:
         set_rate(part.db, part.clock, part.audit, actor="test", base="USD", quote=quote, rate_e10=parse_rate(rate))
     part.catalog.refresh()
     shop.credit("500.00", "USD")
+    supply(shop, "ODD")
+
+
+def supply(shop: CompatShop, sku: str) -> None:
+    """A supplier who sells this sku."""
+    part = shop.cardrail
+    new = NewSupplier(f"Supplier of {sku}", "simulated", Mode.LIVE, "INR", {"pretend": True})
+    row = create_supplier(part.db, part.clock, part.audit, part.sealer, new, {}, actor="test")
+    offer = part.catalog.current().offer(sku)
+    assert offer is not None
+    now = to_micros(part.clock.now())
+    with part.db.transaction() as tx:
+        put_product(tx, row.id, SupplierProduct(f"THEIR-{sku}", sku, "INR"), row.currency, now)
+        put_mapping(tx, offer.denomination_id, row.id, f"THEIR-{sku}", is_enabled=True, mapped_by="test", at=now)
+        bump_version(tx, SUPPLY_VERSION)
 
 
 class Api:

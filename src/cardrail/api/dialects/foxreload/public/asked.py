@@ -130,16 +130,16 @@ def _check_price(view: View, offer: Offer, one: ItemIn, total: int, where: str) 
 
 def check_stock(view: View, lines: Sequence[Line]) -> None:
     """Refuse what is more than there is now; what suppliers bring is not counted. Raises OutOfStock."""
-    counts = view.counts([one.offer for one in lines])
+    present = view.present([one.offer for one in lines])
     wanted: dict[tuple[str, int], int] = {}
     for number, line in enumerate(lines):
-        if line.offer.sourcing != "stock":
+        if present.can_buy(line.offer):
             continue
         face = line.request.face.minor if line.request.face is not None else line.offer.face_minor or 0
         key = (line.offer.denomination_id, face)
         wanted[key] = wanted.get(key, 0) + line.request.quantity
-        if wanted[key] > counts.get(key, 0):
-            raise OutOfStock(where=f"items[{number}]", said=f"There are {counts.get(key, 0)} in stock.")
+        if wanted[key] > present.count(line.offer, face):
+            raise OutOfStock(where=f"items[{number}]", said=f"There are {present.count(line.offer, face)} in stock.")
 
 
 def details_of(lines: Sequence[Line], *, is_mock: bool) -> dict[str, Any] | None:

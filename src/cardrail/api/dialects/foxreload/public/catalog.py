@@ -160,7 +160,7 @@ class Catalog:
             found = view.shelf.listed(wanted, wallet=view.test_wallet)
             if found is None:
                 raise ProductNotFound(said="There is no such product.")
-            return view.product(found, view.counts([found]))
+            return view.product(found, view.present([found]))
 
         return json_answer(await self._looked(call, look))
 
@@ -200,8 +200,8 @@ def _places(view: View, node: Node | None, *, below: bool, stock_only: bool) -> 
 def _products(view: View, places: Iterable[int]) -> list[ProductOut]:
     """These products, with what is there now."""
     offers: list[Offer] = [view.shelf.offers[place] for place in places]
-    counts = view.counts(offers)
-    return [view.product(one, counts) for one in offers]
+    present = view.present(offers)
+    return [view.product(one, present) for one in offers]
 
 
 def _texts(view: View) -> list[str]:

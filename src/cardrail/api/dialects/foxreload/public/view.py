@@ -20,6 +20,7 @@ from cardrail.api.errors import InvalidHeader
 from cardrail.catalog import CatalogError, Offer, Translation, UnitPrice, line_total
 from cardrail.kernel import Mode, UnknownCurrency, currency, format_minor, to_micros
 from cardrail.orders import QUANTITY_MAX, Behaviour, behaviour_of, sandbox_price
+from cardrail.storage import read_version
 from cardrail.vault import stock_counts
 
 TEST_STOCK: Final = 1_000
@@ -30,7 +31,25 @@ BEST_KEPT_MAX: Final = 64
 
 _NO_TEXTS: Final = Translation()
 
-Counts = dict[tuple[str, int], int]
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What there is: in the vault, and from suppliers."""
+
+    counts: dict[tuple[str, int], int]
+    """Units by denomination and face value."""
+    supplied: frozenset[str]
+    """Denominations that a supplier sells."""
+
+    def count(self, offer: Offer, face_minor: int) -> int:
+        return self.counts.get((offer.denomination_id, face_minor), 0)
+
+    def can_buy(self, offer: Offer) -> bool:
+        """Whether suppliers bring it when it is ordered."""
+        return offer.sourcing != "stock" and offer.denomination_id in self.supplied
+
+
+NOTHING: Final = Present({}, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,51 +107,52 @@ class View:
 
     # --- stock ----------------------------------------------------------------------------------------------------------
 
-    def counts(self, offers: Iterable[Offer]) -> Counts:
-        """What the vault has of these now; a test key's orders need none."""
-        wanted = [one.denomination_id for one in offers if one.sourcing == "stock"]
+    def present(self, offers: Iterable[Offer]) -> Present:
+        """What there is of these now; a test key's orders need none."""
+        wanted = [one.denomination_id for one in offers]
         if self.mode is Mode.TEST or not wanted:
-            return {}
-        now = to_micros(self.desk.parts.clock.now())
-        with self.desk.parts.db.read() as tx:
-            return stock_counts(tx, Mode.LIVE, wanted, now)
+            return NOTHING
+        parts = self.desk.parts
+        with parts.db.read() as tx:
+            counts = stock_counts(tx, Mode.LIVE, wanted, to_micros(parts.clock.now()))
+            return Present(counts, parts.shop.supply.ensure(tx, read_version(tx, "supply")))
 
-    def all_counts(self) -> Counts:
-        """What the vault has of everything, some seconds old at most."""
-        kept = self.shelf.kept.get("counts")
+    def all_present(self) -> Present:
+        """What there is of everything, some seconds old at most."""
+        kept = self.shelf.kept.get("present")
         now = time.monotonic()
         if not isinstance(kept, tuple) or now - kept[0] > self.profile.stock_seconds:
-            kept = self.shelf.kept["counts"] = (now, self.counts(self.shelf.offers))
-        found: Counts = kept[1]
+            kept = self.shelf.kept["present"] = (now, self.present(self.shelf.offers))
+        found: Present = kept[1]
         return found
 
-    def quantity(self, offer: Offer, counts: Counts) -> int | None:
+    def quantity(self, offer: Offer, present: Present) -> int | None:
         """Units in stock; None: not known. Of a range only its absence is known: it depends on the amount."""
         if self.mode is Mode.TEST:
             return TEST_STOCK if offer.type == "fixed" else None
-        if offer.sourcing != "stock":  # suppliers bring it when it is ordered
+        if present.can_buy(offer):
             return None
         if offer.type == "fixed":
-            return counts.get((offer.denomination_id, offer.face_minor or 0), 0)
-        return None if any(count for (one, _), count in counts.items() if one == offer.denomination_id) else 0
+            return present.count(offer, offer.face_minor or 0)
+        return None if any(count for (one, _), count in present.counts.items() if one == offer.denomination_id) else 0
 
     def in_stock(self) -> frozenset[int]:
         """Places of all products of which there may be any, some seconds old at most."""
         offers = self.shelf.offers
         if self.mode is Mode.TEST:
             return frozenset(range(len(offers)))
-        counts = self.all_counts()
+        present = self.all_present()
         kept = self.shelf.kept.get("in_stock")
-        if not isinstance(kept, tuple) or kept[0] is not counts:
-            present = {denomination for (denomination, _), count in counts.items() if count}
-            places = [n for n, one in enumerate(offers) if one.sourcing != "stock" or one.denomination_id in present]
-            kept = self.shelf.kept["in_stock"] = (counts, frozenset(places))
+        if not isinstance(kept, tuple) or kept[0] is not present:
+            stocked = {denomination for (denomination, _), count in present.counts.items() if count}
+            places = [n for n, one in enumerate(offers) if one.denomination_id in stocked or present.can_buy(one)]
+            kept = self.shelf.kept["in_stock"] = (present, frozenset(places))
         found: frozenset[int] = kept[1]
         return found
 
     # --- what is shown --------------------------------------------------------------------------------------------------
 
-    def product(self, offer: Offer, counts: Counts) -> ProductOut:
+    def product(self, offer: Offer, present: Present) -> ProductOut:
         """A product as it is listed."""
         product = self.shelf.product_of(offer)
         texts = self.texts(offer)
@@ -149,7 +169,7 @@ class View:
             attributes=_attributes(offer, product.countries if product is not None else ()),
             price=price,
             currency=self.wallet.lower(),
-            quantity=self.quantity(offer, counts),
+            quantity=self.quantity(offer, present),
             order_min_quantity=least,
             order_max_quantity=most,
             required_note_fields=notes.required_names(fields),
