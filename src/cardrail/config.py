@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
     webhook_networks: str = Field(
         default="",
-        description="Blank-separated networks that webhook endpoints may live in beside the public internet; with one, also http://.",
+        description="Blank-separated networks that webhook endpoints may live in beside the public internet, and be reached by plain HTTP.",
     )
     webhook_retry_seconds: str = Field(
         default="5 300 1800 7200 18000 36000 86400 172800",

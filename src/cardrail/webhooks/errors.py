@@ -41,7 +41,7 @@ class InvalidEndpoint(WebhookError):
 
 
 class HttpsRequired(InvalidEndpoint):
-    """The address must begin with https://."""
+    """The address must be one of https."""
 
     code = "https_required"
 
