@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cardrail.api.dialects.starship import order_in
+from cardrail.api.dialects.starship.reading import BodyFields
 from cardrail.kernel import Mode
 from tests.compat.build import CompatShop
 from tests.compat.shapes import problems
@@ -101,3 +103,24 @@ def test_an_order_of_any_values_moves_nothing_for_who_cannot_pay(
 def test_any_credential_is_answered(asker: MakeAsker, poor: tuple[Asker, Asker], name: str, value: bytes) -> None:
     clean = bytes([one for one in value if one >= 32 and one != 127]).strip()
     check(poor[1], "GET", "/api/v1/wallets", headers={name: clean})
+
+
+orders: Any = st.fixed_dictionaries(
+    {
+        "product_id": st.integers(-1, 9) | values,
+        "denomination": st.integers(-1, 9) | st.floats() | texts,
+        "quantity": st.integers(-1, 9),
+    },
+    optional={"wallet_id": st.integers(-1, 2**54), "ref": texts, "email": texts | st.just("a@b.example"), "input_data": values},
+)
+
+
+@EXAMPLES
+@given(orders)
+def test_an_order_that_is_read_at_one_go_is_what_a_closer_look_finds(body: Any) -> None:
+    raw = json.dumps(body).encode()
+    quick = order_in._at_one_go(raw, 20)  # noqa: SLF001
+    if quick is not None:
+        given_fields = {name: json.dumps(one) for name, one in body.items() if one is not None}
+        fields = BodyFields(given_fields, loose=("denomination",))
+        assert order_in._field_by_field(fields, 20) == quick  # noqa: SLF001

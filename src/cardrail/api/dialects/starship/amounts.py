@@ -17,6 +17,7 @@ from cardrail.catalog import UnitPrice
 from cardrail.kernel import RATE_ONE, apply_bps, currency, divide_half_up, format_minor, from_micros
 
 
+@lru_cache(maxsize=8_192)
 def number2(minor: int, code: str) -> msgspec.Raw:
     """A JSON number of two decimals, or as many as the currency has: 25.00."""
     return json_number(minor, code, scale=2)
@@ -49,6 +50,7 @@ def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+@lru_cache(maxsize=512)
 def when_micros(micros: int) -> str:
     """``when`` of microseconds since the epoch."""
     return when(from_micros(micros))
@@ -69,6 +71,7 @@ class Sums(NamedTuple):
         return self.net + self.fee + self.tax
 
 
+@lru_cache(maxsize=4_096)
 def sums_of(
     face_minor: int, face_currency: str, price_minor: int, wallet: str, fx_rate_e10: int | None, quantity: int,
     *, fee_minor: int = 0, tax_bps: int = 0,

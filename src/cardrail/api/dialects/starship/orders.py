@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -27,10 +27,11 @@ from cardrail.api.dialects.starship.errors import (
 from cardrail.api.dialects.starship.facts import facts_about
 from cardrail.api.dialects.starship.generations import generation_of
 from cardrail.api.dialects.starship.goods import Goods, offer_of
+from cardrail.api.dialects.starship.order_in import order_in
 from cardrail.api.dialects.starship.paging import page_answer, paging_of
-from cardrail.api.dialects.starship.products import DENOMINATION_MAX, quantity_max
+from cardrail.api.dialects.starship.products import quantity_max
 from cardrail.api.dialects.starship.profile import StarshipProfile
-from cardrail.api.dialects.starship.reading import body_of, id_in, query_of
+from cardrail.api.dialects.starship.reading import id_in, query_of
 from cardrail.api.dialects.starship.states import (
     STANDINGS,
     STATUSES,
@@ -142,6 +143,21 @@ class DetailsOut(msgspec.Struct):
     recharge_status: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class Seen(NamedTuple):
+    """What all answers show of an order."""
+
+    number: int
+    reference: str
+    product_id: int
+    kind: str
+    face: int
+    face_currency: str
+    quantity: int
+    delivered: int
+    gross: int
+    discount: int
+
+
 class Orders:
     """The routes of orders."""
 
@@ -164,27 +180,17 @@ class Orders:
         """Place an order: its wallet is debited at once. A repeat under the same key gets the order as it stands now."""
         generation = generation_of(call)
         key = _idempotency_key(call, is_required=generation == 2)
-        fields = await body_of(call, loose=("denomination",))
-        number = fields.integer("product_id", required=True)
-        denomination = fields.number("denomination", required=True, minimum=0, maximum=DENOMINATION_MAX)
-        quantity = fields.integer("quantity", required=True)
-        wallet_id = fields.integer("wallet_id")
-        reference = fields.text("ref", longest=self._profile.reference_max, is_ascii=True)
-        email = fields.email("email")
-        inputs = fields.object("input_data")
-        fields.check()
-        assert number is not None
-        assert quantity is not None
-        product = self._goods.product(number, call.principal)
+        wanted = await order_in(call, self._profile.reference_max)
+        product = self._goods.product(wanted.product_id, call.principal)
         if product is None:
             raise Refusal(NO_PRODUCT)
-        offer, face_minor = offer_of(product, denomination)
-        if quantity > quantity_max(self._profile, call.principal):
+        offer, face_minor = offer_of(product, wanted.denomination)
+        if wanted.quantity > quantity_max(self._profile, call.principal):
             raise Refusal(BULK_LIMIT)
-        wallet = await self._wallets.paying(call.principal, product.currency.code, wallet_id)
+        wallet = await self._wallets.paying(call.principal, product.currency.code, wanted.wallet_id)
         face = Money(face_minor, product.currency) if offer.type == "range" else None
-        items = (ItemRequest(offer.sku, quantity, face, inputs or None),)
-        is_inline = generation == 2 or quantity <= self._profile.inline_units_max
+        items = (ItemRequest(offer.sku, wanted.quantity, face, wanted.input_data or None),)
+        is_inline = generation == 2 or wanted.quantity <= self._profile.inline_units_max
         order_id = new_order_id()
         order_number = number_of(order_id)
 
@@ -195,10 +201,10 @@ class Orders:
                 buyer if is_inline else replace(buyer, may_reveal=False),
                 items,
                 key=key,
-                reference=Reference(reference) if reference is not None else None,
+                reference=Reference(wanted.ref) if wanted.ref is not None else None,
                 allow_partial=self._profile.allow_partial,
-                details={"email": email} if email is not None else None,
-                currency=wallet if wallet_id is not None else None,
+                details={"email": wanted.email} if wanted.email is not None else None,
+                currency=wallet if wanted.wallet_id is not None else None,
                 number=order_number,
             )
 
@@ -219,20 +225,20 @@ class Orders:
         self, order: Order, codes: Sequence[Codes | None], facts: Mapping[OrderId, Facts], *, is_inline: bool
     ) -> CreatedOut:
         seen = self._seen(order)
-        status = status_of(order.state, seen["delivered"])
+        status = status_of(order.state, seen.delivered)
         return CreatedOut(
-            id=seen["number"],
-            ref=seen["reference"],
-            transaction_id=seen["number"],
-            amount=number2(seen["gross"], seen["face_currency"]),
-            product_id=seen["product_id"],
-            denomination=number2(seen["face"], seen["face_currency"]),
-            quantity=seen["quantity"],
-            discount=number2(seen["discount"], seen["face_currency"]),
+            id=seen.number,
+            ref=seen.reference,
+            transaction_id=seen.number,
+            amount=number2(seen.gross, seen.face_currency),
+            product_id=seen.product_id,
+            denomination=number2(seen.face, seen.face_currency),
+            quantity=seen.quantity,
+            discount=number2(seen.discount, seen.face_currency),
             vouchers=self._vouchers(order, codes),
             status=status if is_inline else "PENDING",
             placed_at=when_micros(order.created_at),
-            **self._extras(order, facts, seen["kind"]),
+            **self._extras(order, facts, seen.kind),
         )
 
     # --- reading ------------------------------------------------------------------------------------------------------------
@@ -272,20 +278,20 @@ class Orders:
     def _listed(self, order: Order, facts: Mapping[OrderId, Facts]) -> ListedOut:
         seen = self._seen(order)
         return ListedOut(
-            id=seen["number"],
+            id=seen.number,
             product_name=order.items[0].name,
-            currency=seen["face_currency"],
-            reference_code=seen["reference"],
-            transaction_id=seen["number"],
-            product_id=seen["product_id"],
-            denomination=text2(seen["face"], seen["face_currency"]),
-            quantity=seen["quantity"],
-            amount=text2(seen["gross"], seen["face_currency"]),
-            status=status_of(order.state, seen["delivered"]).lower(),
+            currency=seen.face_currency,
+            reference_code=seen.reference,
+            transaction_id=seen.number,
+            product_id=seen.product_id,
+            denomination=text2(seen.face, seen.face_currency),
+            quantity=seen.quantity,
+            amount=text2(seen.gross, seen.face_currency),
+            status=status_of(order.state, seen.delivered).lower(),
             email=(_details(order.details) if order.details else {}).get("email"),
             mobile=None,
             placed_at=when_micros(order.created_at),
-            **self._extras(order, facts, seen["kind"], lower=True),
+            **self._extras(order, facts, seen.kind, lower=True),
         )
 
     async def show(self, call: Call) -> Answer:
@@ -304,18 +310,18 @@ class Orders:
         facts = await self._facts(call, [order])
         return json_answer(
             DetailsOut(
-                id=seen["number"],
-                reference_code=seen["reference"],
-                transaction_id=seen["number"],
-                amount=text2(seen["gross"], seen["face_currency"]),
-                product_id=seen["product_id"],
-                denomination=text2(seen["face"], seen["face_currency"]),
-                quantity=seen["quantity"],
-                discount=text2(seen["discount"], seen["face_currency"]),
+                id=seen.number,
+                reference_code=seen.reference,
+                transaction_id=seen.number,
+                amount=text2(seen.gross, seen.face_currency),
+                product_id=seen.product_id,
+                denomination=text2(seen.face, seen.face_currency),
+                quantity=seen.quantity,
+                discount=text2(seen.discount, seen.face_currency),
                 vouchers=self._vouchers(order, codes),
-                status=status_of(order.state, seen["delivered"]).lower(),
+                status=status_of(order.state, seen.delivered).lower(),
                 placed_at=when_micros(order.created_at),
-                **self._extras(order, facts, seen["kind"], lower=True),
+                **self._extras(order, facts, seen.kind, lower=True),
             )
         )
 
@@ -327,27 +333,33 @@ class Orders:
         if any(one.number is None for one in orders):
             await call.desk.write(lambda: number_orders(call.desk.parts.db, orders))
 
-    def _seen(self, order: Order) -> dict[str, Any]:
+    def _seen(self, order: Order) -> Seen:
         """An order as this dialect sees it: one product. Of an order of several lines, the first names it and all are summed."""
         first = order.items[0]
         product_id, kind = self._goods.product_of(first.denomination_id, first.sku)
-        sums = [
-            sums_of(one.face_minor, one.face_currency, one.unit_price_minor, order.currency, one.fx_rate_e10, one.quantity)
-            for one in order.items
-            if one.face_currency == first.face_currency
-        ]
-        return {
-            "number": order.number,
-            "reference": order.reference or generated_reference(order),
-            "product_id": product_id,
-            "kind": kind,
-            "face": first.face_minor,
-            "face_currency": first.face_currency,
-            "quantity": sum([one.quantity for one in order.items]),
-            "delivered": sum([one.delivered for one in order.items]),
-            "gross": sum([one.gross for one in sums]),
-            "discount": sum([one.discount for one in sums]),
-        }
+        quantity = delivered = gross = discount = 0
+        for one in order.items:
+            quantity += one.quantity
+            delivered += one.delivered
+            if one.face_currency == first.face_currency:
+                sums = sums_of(
+                    one.face_minor, one.face_currency, one.unit_price_minor, order.currency, one.fx_rate_e10, one.quantity
+                )
+                gross += sums.gross
+                discount += sums.discount
+        assert order.number is not None
+        return Seen(
+            order.number,
+            order.reference or generated_reference(order),
+            product_id,
+            kind,
+            first.face_minor,
+            first.face_currency,
+            quantity,
+            delivered,
+            gross,
+            discount,
+        )
 
     def _vouchers(self, order: Order, codes: Sequence[Codes | None]) -> list[VoucherOut]:
         vouchers = []
@@ -373,7 +385,7 @@ class Orders:
 
     def _extras(self, order: Order, facts: Mapping[OrderId, Facts], kind: str, *, lower: bool = False) -> dict[str, str]:
         """What the sheet names without a field, where the profile shows it."""
-        found = {}
+        found: dict[str, str] = {}
         if order.id in facts:
             sub_status = sub_status_of(facts[order.id])
             found["sub_status"] = sub_status.lower() if lower else sub_status

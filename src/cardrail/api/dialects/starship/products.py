@@ -14,6 +14,7 @@ from cardrail.api.dialects.starship.amounts import number2, percent, rate_number
 from cardrail.api.dialects.starship.errors import BULK_LIMIT, NO_PRODUCT, NOT_FOUND, Refusal
 from cardrail.api.dialects.starship.generations import generation_of
 from cardrail.api.dialects.starship.goods import Goods, offer_of
+from cardrail.api.dialects.starship.order_in import DENOMINATION_MAX
 from cardrail.api.dialects.starship.paging import page_answer, paging_of
 from cardrail.api.dialects.starship.profile import StarshipProfile
 from cardrail.api.dialects.starship.reading import Fields, body_of, id_in, query_of
@@ -27,7 +28,6 @@ from cardrail.vault import stock_counts
 
 LIMIT: Final = 50
 LIMIT_MAX: Final = 10_000
-DENOMINATION_MAX: Final = Decimal(1_000_000_000)
 ON_LOOP_MAX: Final = 200
 """Pages of more products than this are made on a thread."""
 

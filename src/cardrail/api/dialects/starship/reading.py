@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -103,7 +103,7 @@ class Fields:
     def email(self, field: str) -> str | None:
         """An address that looks like one."""
         text = self.text(field, longest=EMAIL_MAX)
-        if text is not None and not _EMAIL.fullmatch(text):
+        if text is not None and not is_email(text):
             self.fail(field, "email", f"{field} must be a valid email address")
             return None
         return text
@@ -224,6 +224,17 @@ def query_of(call: Call) -> Fields:
     return Fields({name: values[-1] for name, values in call.query().items() if values[-1]}, PARAMETER)
 
 
+def is_email(text: str) -> bool:
+    """Whether it looks like an address."""
+    return len(text) <= EMAIL_MAX and text.isprintable() and _EMAIL.fullmatch(text) is not None
+
+
+def plain_number(raw: bytes) -> Decimal | None:
+    """The number of a JSON value; None where it is none, or not a plain one."""
+    text = raw.decode("latin-1")
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
 def id_in(call: Call) -> int:
     """The id in the path. Raises Refusal for what is not an integer above 0."""
     text = call.params["id"]
@@ -234,8 +245,3 @@ def id_in(call: Call) -> int:
     fields.check()
     assert number is not None
     return number
-
-
-def any_of(**values: Any) -> dict[str, Any]:
-    """The values that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
