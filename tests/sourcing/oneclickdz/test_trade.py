@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import httpx2
 import pytest
 
 from cardrail.access import SecretSealer
-from cardrail.kernel import Mode, Secret, SystemClock, to_micros
+from cardrail.kernel import FrozenClock, Mode, Secret, to_micros
 from cardrail.orders import OrderState
 from cardrail.sourcing import (
     SUPPLY_VERSION,
-    AttemptState,
+    Connectors,
     NewSupplier,
     Supplier,
     create_supplier,
@@ -47,11 +48,13 @@ class LossyLine:
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 word = line.loses.pop(0) if self.command == "POST" and line.loses else ""
-                if word != "request":
-                    headers = {name: self.headers[name] for name in ("x-access-token", "content-type") if name in self.headers}
-                    answer = httpx2.request(self.command, target + self.path, content=body, headers=headers, trust_env=False)
-                    line.ordered += self.command == "POST" and answer.status_code == 200
-                if word:
+                if word == "request":
+                    self.close_connection = True
+                    return
+                headers = {name: self.headers[name] for name in ("x-access-token", "content-type") if name in self.headers}
+                answer = httpx2.request(self.command, target + self.path, content=body, headers=headers, trust_env=False)
+                line.ordered += self.command == "POST" and answer.status_code == 200
+                if word == "answer":
                     self.close_connection = True
                     return
                 self.send_response(answer.status_code)
@@ -87,7 +90,7 @@ def line(hub: CompatShop) -> Iterator[LossyLine]:
 @pytest.fixture
 def buyer(db: Database, tmp_path: Path, hub: CompatShop, line: LossyLine) -> Iterator[Supplied]:
     """A hub that sells CARD, and buys it as the other one's tea vouchers."""
-    shop = Supplied(db, create_key_file(tmp_path / "master.keys"), SystemClock(), connectors=connectors())
+    shop = Supplied(db, create_key_file(tmp_path / "master.keys"), FrozenClock(datetime.now(UTC)), connectors=Connectors(SEALER))
     key = hub.credential("oneclickdz", partner_id=hub.a_partner("10000.00"))["api_key"]
     new = NewSupplier("hub", "oneclickdz", Mode.LIVE, "INR", {"base_url": line.url + "/compat/oneclickdz"})
     row = create_supplier(shop.db, shop.clock, shop.audit, SEALER, new, {"api_key": Secret(key)}, actor="test")
@@ -95,12 +98,6 @@ def buyer(db: Database, tmp_path: Path, hub: CompatShop, line: LossyLine) -> Ite
     sells(shop, row, "CARD", TEA)
     yield shop
     shop.connectors.close()
-
-
-def connectors() -> Any:
-    from cardrail.sourcing import Connectors
-
-    return Connectors(SEALER)
 
 
 def sells(shop: Supplied, row: Supplier, sku: str, name: str) -> None:
@@ -130,34 +127,31 @@ def test_what_is_ordered_here_is_bought_there(buyer: Supplied, line: LossyLine) 
     assert buyer.findings() == []
 
 
-@pytest.mark.parametrize(("loses", "bought"), [("answer", True), ("request", False)])
-def test_what_was_lost_on_the_line_is_looked_up_and_not_bought_again(
-    buyer: Supplied, line: LossyLine, loses: str, bought: bool
-) -> None:
-    line.loses.append(loses)
+def test_an_order_whose_answer_was_lost_is_looked_up_and_not_bought_again(buyer: Supplied, line: LossyLine) -> None:
+    line.loses.append("answer")
     placed = buyer.order("CARD", 2)
     buyer.visit(placed)
-    (attempt,) = buyer.attempts(placed)
-    assert (attempt.state, line.ordered) == (AttemptState.UNKNOWN, int(bought))
-    assert buyer.stands(placed).state is OrderState.PROCESSING
-    look_now(buyer, attempt.id)
+    assert (of(buyer.attempts(placed)), line.ordered) == ([("unknown", 2, 0)], 1)
+    done = buyer.finish(placed)
+    assert (states(done)[0], of(buyer.attempts(placed)), line.ordered) == ("FULFILLED", [("delivered", 2, 2)], 1)
+    assert (len(set(buyer.shown(done))), buyer.findings()) == (2, [])
+
+
+def test_an_order_that_never_arrived_is_bought_anew_once_that_is_certain(buyer: Supplied, line: LossyLine) -> None:
+    line.loses.append("request")
+    placed = buyer.order("CARD", 2)
     buyer.visit(placed)
-    if bought:
-        assert of(buyer.attempts(placed)) == [("delivered", 2, 2)]
-        assert states(buyer.stands(placed))[0] == "FULFILLED"
-        assert (line.ordered, len(set(buyer.shown(placed))), buyer.findings()) == (1, 2, [])
-    else:  # "no" counts only after the settling time, and must be said twice: nothing is bought again meanwhile
-        assert [one.state for one in buyer.attempts(placed)] == [AttemptState.UNKNOWN]
-        assert line.ordered == 0
+    assert (of(buyer.attempts(placed)), line.ordered) == ([("unknown", 2, 0)], 0)
+    done = buyer.finish(placed)
+    assert (states(done)[0], of(buyer.attempts(placed))) == ("FULFILLED", [("absent", 2, 0), ("delivered", 2, 2)])
+    assert (line.ordered, len(set(buyer.shown(done))), buyer.findings()) == (1, 2, [])
 
 
-def look_now(shop: Supplied, attempt_id: str) -> None:
-    """As if the time until the next look had passed."""
-    from dataclasses import replace
-
-    from cardrail.sourcing import load_attempt, save_attempt
-
-    with shop.db.transaction() as tx:
-        attempt = load_attempt(tx, attempt_id)
-        assert attempt is not None
-        save_attempt(tx, replace(attempt, look_at=to_micros(shop.clock.now())))
+def test_two_lost_orders_that_are_alike_are_told_apart_one_after_the_other(buyer: Supplied, line: LossyLine) -> None:
+    line.loses += ["answer", "answer"]
+    first, second = buyer.order("CARD", 2), buyer.order("CARD", 2)
+    for one in (first, second):
+        buyer.visit(one)
+    assert line.ordered == 1  # the second waits: two like it could not be told apart
+    shown = [code for one in (first, second) for code in buyer.shown(buyer.finish(one))]
+    assert (line.ordered, len(set(shown)), buyer.findings()) == (2, 4, [])
