@@ -143,7 +143,7 @@ def test_a_failed_and_a_waiting_and_an_unknown_order(sandbox: FoxReloadV1Supplie
     failed, waiting = a_request("TEST_REFUND", reference="att_f"), a_request("TEST_PENDING", reference="att_w")
     outcomes = [sandbox.place(failed), sandbox.place(waiting)]
     assert all(isinstance(one, Accepted) for one in outcomes)
-    looked = [sandbox.lookup(about(one, out.supplier_order_id)) for one, out in zip((failed, waiting), outcomes, strict=True)]  # type: ignore[union-attr]
+    looked = [sandbox.lookup(about(one, out.supplier_order_id)) for one, out in zip((failed, waiting), outcomes, strict=True)]
     assert isinstance(looked[0], Refused)
     assert looked[0].kind is RefusalKind.FAILED
     assert isinstance(looked[1], Accepted)
