@@ -12,7 +12,7 @@ import pytest
 
 from cardrail.api.dialects.oneclickdz.profile import Profile
 from cardrail.api.dialects.oneclickdz.surface import OneClickDz
-from cardrail.kernel import Mode
+from cardrail.kernel import Mode, Unavailable
 from tests.compat.build import CompatShop
 from tests.compat.oneclickdz import examples
 from tests.compat.oneclickdz.conftest import Asker, MakeAsker
@@ -182,6 +182,38 @@ def test_a_key_may_ask_so_often_in_a_minute(asker: MakeAsker, shop: CompatShop, 
     fits(answers[most], refused("RATE_LIMIT_EXCEEDED"))
     assert caller.answer.status_code == 429
     assert 0 < int(caller.answer.headers["retry-after"]) <= 60
+
+
+def fails(error: Exception) -> Callable[..., Any]:
+    """Something that does not work."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_while_the_database_is_away_the_answers_are_the_vendors(ask: Asker, asker: MakeAsker, shop: CompatShop) -> None:
+    ask.get("/v3/validate")
+    newcomer = asker(partner_id=shop.a_partner())  # whose key nobody has in memory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop.cardrail.db, "read", fails(Unavailable()))
+        assert ask.get("/v3/ping")["data"]["api"] == "error"
+        fits(ask.get("/v3/account/balance", 503), refused("SERVICE_UNAVAILABLE"))
+        assert "retry-after" not in ask.answer.headers
+        fits(newcomer.place({}, 503), refused("AUTH_UNAVAILABLE"))
+        assert newcomer.answer.headers["retry-after"] == "5"
+    assert ask.get("/v3/ping")["data"]["api"] == "ok"
+    newcomer.get("/v3/validate")
+
+
+def test_a_fault_of_ours_says_nothing_of_itself(ask: Asker, shop: CompatShop) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop.cardrail.catalog, "current", fails(RuntimeError("a secret of ours")))
+        body = ask.get("/v3/gift-cards/catalog", 500)
+    fits(body, refused("INTERNAL_ERROR"))
+    assert "secret" not in ask.answer.text
+    assert body["requestId"] == ask.answer.headers["x-request-id"]
 
 
 # --- 2.1, 2.2: ping and validate ---------------------------------------------------------------------------------------
