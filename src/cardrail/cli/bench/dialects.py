@@ -30,7 +30,7 @@ from cardrail.kernel import Mode
 PAIRS: Final = 9
 ORDERS: Final = 1_500
 """Of each run."""
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 64
 MORE_MAX: Final = 0.15
 
 Headers = dict[str, str]
