@@ -119,8 +119,8 @@ orders: Any = st.fixed_dictionaries(
 @given(orders)
 def test_an_order_that_is_read_at_one_go_is_what_a_closer_look_finds(body: Any) -> None:
     raw = json.dumps(body).encode()
-    quick = order_in._at_one_go(raw, 20)  # noqa: SLF001
+    quick = order_in._at_one_go(raw, 20)
     if quick is not None:
         given_fields = {name: json.dumps(one) for name, one in body.items() if one is not None}
         fields = BodyFields(given_fields, loose=("denomination",))
-        assert order_in._field_by_field(fields, 20) == quick  # noqa: SLF001
+        assert order_in._field_by_field(fields, 20) == quick
