@@ -34,6 +34,7 @@ from cardrail.storage import (
     journal_files,
     make_restorable,
     prepare_restore,
+    read_attempts,
     read_journal,
 )
 from cardrail.storage.migrations import migrate
@@ -138,7 +139,7 @@ def restore_release(
         reading = JournalReading()
         if without_journal:
             _confirm_without(yes or dry_run)
-            report = _release(cardrail, None, dry_run, accept_imports)
+            report = _release(cardrail, None, (), dry_run, accept_imports)
         else:
             files = journal_files(journal or [], since)
             if not files:
@@ -147,13 +148,13 @@ def restore_release(
                 pass
             if not reading.is_complete and not accept_gaps and not dry_run:
                 raise JournalIncomplete(unreadable_lines=reading.damaged, orders_missing=reading.missing, option="--accept-gaps")
-            report = _release(
-                cardrail, read_journal(files, int(since.timestamp() * 1_000_000), JournalReading()), dry_run, accept_imports
-            )
+            begin = int(since.timestamp() * 1_000_000)
+            entries = read_journal(files, begin, JournalReading())
+            report = _release(cardrail, entries, read_attempts(files, begin), dry_run, accept_imports)
     _show_release(report, reading, as_json=as_json)
 
 
-def _release(cardrail: Cardrail, entries: Any, dry_run: bool, accept_imports: bool) -> Release:
+def _release(cardrail: Cardrail, entries: Any, attempts: Any, dry_run: bool, accept_imports: bool) -> Release:
     with err.status("Comparing the journal with the database"):
         return release_restored(
             cardrail.db,
@@ -164,6 +165,7 @@ def _release(cardrail: Cardrail, entries: Any, dry_run: bool, accept_imports: bo
             actor="cli",
             dry_run=dry_run,
             accept_imports=accept_imports,
+            attempts=attempts,
         )
 
 
@@ -189,6 +191,16 @@ def _show_release(report: Release, reading: JournalReading, *, as_json: bool) ->
                 "imported_since": report.imported_since,
                 "written_off": {code: _amount(amount, code) for code, amount in report.written_off.items()},
                 "slices_released": report.slices_released,
+                "attempts_restored": report.attempts_restored,
+                "attempts_lost": [
+                    {
+                        "supplier_id": one.supplier_id,
+                        "reference": one.attempt_id,
+                        "order_id": one.order_id,
+                        "quantity": one.quantity,
+                    }
+                    for one in report.attempts_lost
+                ],
                 "unknown_lots": report.unknown_lots,
                 "lost_orders": [
                     {
@@ -229,8 +241,14 @@ def _show_release(report: Release, reading: JournalReading, *, as_json: bool) ->
         )
     if report.is_released:
         out.print(f"Released: {report.slices_released} slices are for sale again.")
-    else:
-        out.print("Dry run: nothing was changed.")
+    if report.attempts_restored:
+        out.print(f"{report.attempts_restored} purchases made after the backup are asked about at their suppliers.")
+    for lost in report.attempts_lost[:LOST_SHOWN]:
+        err.print(
+            f"[yellow]Ask supplier {lost.supplier_id} for order {lost.attempt_id}: {lost.quantity} codes for {lost.order_id}, which is lost."
+            "[/yellow]"
+        )
+    out.print("Dry run: nothing was changed.")
 
 
 def _show_lost(report: Release) -> None:

@@ -11,7 +11,7 @@ from cardrail.catalog import CatalogCache
 from cardrail.kernel import Clock, Mode
 from cardrail.orders.save import Books
 from cardrail.sourcing import Connectors, Listing, Route, Supplier, SupplierState, simulated_listing
-from cardrail.storage import Database, GroupWriter, Journal, JournalEntry, Tx
+from cardrail.storage import Database, GroupWriter, Journal, JournalAttempt, JournalEntry, Tx
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Buying:
         """Run a transaction of this work; on SQLite several threads' share a commit."""
         return self._writer.run(work)
 
-    def write_journal(self, entries: Sequence[JournalEntry]) -> None:
+    def write_journal(self, entries: Sequence[JournalEntry | JournalAttempt]) -> None:
         """Append lines; several threads buy at once."""
         if self.journal is not None and entries:
             with self._journal_guard:

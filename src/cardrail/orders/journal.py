@@ -9,7 +9,17 @@ from cardrail.kernel import from_micros, to_micros
 from cardrail.orders import journal_store, store
 from cardrail.orders.decide import Plan
 from cardrail.orders.model import Order
-from cardrail.storage import Database, Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
+from cardrail.sourcing import Attempt
+from cardrail.storage import (
+    Database,
+    Journal,
+    JournalAttempt,
+    JournalEntry,
+    JournalReading,
+    journal_files,
+    newest_entry,
+    read_journal,
+)
 
 CATCH_UP: Final = timedelta(minutes=2)
 """How far behind the newest order or journal line a starting process begins to compare: longer than any order waits."""
@@ -21,6 +31,25 @@ CATCH_UP_MAX: Final = timedelta(days=1)
 def journal_entries(plan: Plan) -> list[JournalEntry]:
     """A line for each order that the batch placed or paid. Pure."""
     return [journal_entry(sale.order, plan.facts.now) for sale in plan.sales]
+
+
+def journal_attempt(one: Attempt) -> JournalAttempt:
+    """The line of a purchase that is about to be made."""
+    return JournalAttempt(
+        one.asked_at,
+        one.id,
+        one.order_id,
+        one.line,
+        one.supplier_id,
+        one.supplier_sku,
+        one.denomination_id,
+        one.face_minor,
+        one.quantity,
+        one.mode.value,
+        one.max_cost_minor,
+        one.expected_cost_minor,
+        one.cost_currency,
+    )
 
 
 def catch_up(db: Database, journal: Journal) -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +27,7 @@ from cardrail.catalog import CatalogSnapshot
 from cardrail.kernel import Mode, Money, OrderId, currency, from_micros, new_id, to_micros
 from cardrail.orders import store
 from cardrail.orders.buying import SIMULATED, Buying, simulated_ways
+from cardrail.orders.journal import journal_attempt
 from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.receive import Call, close_item, receive, review_overdue
 from cardrail.orders.states import OrderState
@@ -95,7 +95,8 @@ ROUNDS_MAX: Final = 400
 """Calls that one visit makes at most: an item of 100 units from a supplier that sells them one by one needs 100."""
 BEGIN_WITHIN_SECONDS: Final = 3.0
 """A call begins at most so long after its row was written: whoever was stopped in between must not buy what was given up meanwhile."""
-CLOCKS_MARGIN: Final = timedelta(seconds=5)
+CLOCKS_MARGIN_SECONDS: Final = 3_600.0
+"""How far back the supplier's orders are looked through that belong to other attempts."""
 
 _details = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -242,7 +243,9 @@ class _Visit:
         if how is None:  # nobody can be asked: a human decides
             self.wake.append(now + micros(REVIEW_LOOK_SECONDS))
             return None
-        return _Ask(how, attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order)
+        by_match = abilities.lookup is Lookup.BY_MATCH
+        about = _about(self.tx, self.order, item, attempt, supplier, by_match=by_match)
+        return _Ask(how, attempt, supplier, about, self.order)
 
     def purchase(self, item: OrderItem, waiting: Procurement, attempts: list[Attempt]) -> _Ask | _Close | None:
         """The next purchase for the item, its attempt written; None if there is none to make now."""
@@ -375,7 +378,9 @@ def _supplier_of(tx: Tx, attempt: Attempt) -> Supplier:
     return found
 
 
-def _about(tx: Tx, order: Order, item: OrderItem, attempt: Attempt, supplier: Supplier) -> LookupRequest:
+def _about(
+    tx: Tx, order: Order, item: OrderItem, attempt: Attempt, supplier: Supplier, *, by_match: bool = False
+) -> LookupRequest:
     details = _details(order.details) if order.details else {}
     placed = PlaceRequest(
         reference=attempt.reference,
@@ -389,9 +394,8 @@ def _about(tx: Tx, order: Order, item: OrderItem, attempt: Attempt, supplier: Su
         mode=order.mode,
     )
     known: frozenset[str] = frozenset()
-    if attempt.match_key is not None:
-        since = attempt.asked_at - CLOCKS_MARGIN // timedelta(microseconds=1) * 24
-        known = known_order_ids(tx, supplier.id, but=attempt.id, since=since)
+    if by_match and attempt.supplier_order_id is None:
+        known = known_order_ids(tx, supplier.id, but=attempt.id, since=attempt.asked_at - micros(CLOCKS_MARGIN_SECONDS))
     return LookupRequest(placed, attempt.supplier_order_id, from_micros(attempt.asked_at), known)
 
 
@@ -407,6 +411,8 @@ def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
         refused = Refused("this process was stopped before it could ask", RefusalKind.UNREACHABLE)
         late = Call(refused, lambda one, now: after_place(one, refused, abilities, now), None)
         return receive(buying, snapshot, ask.order, ask.attempt, late)
+    if ask.how == "place":
+        buying.write_journal([journal_attempt(ask.attempt)])
     started = time.monotonic()
     call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)

@@ -8,7 +8,7 @@ the partner paid for them is back in his wallet, and somebody has to talk to him
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
@@ -17,11 +17,22 @@ from cardrail.kernel import Clock, Mode, OrderId, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders import journal_store, store
 from cardrail.orders.errors import ImportedWhileFrozen
+from cardrail.sourcing import (
+    Attempt,
+    AttemptState,
+    ProcurementState,
+    insert_attempt,
+    load_attempt,
+    load_attempts,
+    load_procurements,
+    save_procurement,
+)
 from cardrail.storage import (
     AuditEntry,
     AuditLog,
     BackupInfo,
     Database,
+    JournalAttempt,
     JournalEntry,
     NotRestored,
     Tx,
@@ -51,6 +62,9 @@ Span = tuple[int, int]
 
 MARGIN: Final = timedelta(hours=1)
 """How long before the backup journals are read from: clocks differ, and an order is committed after its line's moment."""
+
+RESTORED_DEADLINE: Final = timedelta(hours=2)
+"""How long a purchase that only the journal knows is asked about before a human is."""
 
 _CHUNK: Final = 500
 
@@ -99,6 +113,10 @@ class Release:
     """Orders that do not show these codes any more, because another order got them."""
     imported_since: list[str] = field(default_factory=list)
     """Live lots imported since the restore, where ``unknown_lots`` says that they may hold sold codes."""
+    attempts_restored: int = 0
+    """Purchases made after the backup, for orders that are here: they are asked about now, and not bought again."""
+    attempts_lost: list[JournalAttempt] = field(default_factory=list)
+    """Purchases made after the backup for orders that are gone: their codes are at the supplier, under these references."""
     slices_released: int = 0
     was_frozen: bool = True
     is_released: bool = False
@@ -135,6 +153,7 @@ def release_restored(
     actor: str,
     dry_run: bool = False,
     accept_imports: bool = False,
+    attempts: Iterable[JournalAttempt] = (),
 ) -> Release:
     """Take out of stock what the journal's entries say was sold, write its cost off, and let the rest be sold again.
 
@@ -147,7 +166,7 @@ def release_restored(
     now = clock.now()
     try:
         with db.transaction() as tx:
-            report = _release(tx, entries or (), node=node, now=now, actor=actor)
+            report = _release(tx, entries or (), attempts, node=node, now=now, actor=actor)
             if report.imported_since and not (dry_run or accept_imports):
                 raise ImportedWhileFrozen(lots=", ".join(report.imported_since), option="--accept-imports")
             audit.append(tx, [_audit(report, now, actor, with_journal=entries is not None)])
@@ -167,7 +186,9 @@ class _Rehearsed(Exception):
         self.report = report
 
 
-def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetime, actor: str) -> Release:
+def _release(
+    tx: Tx, entries: Iterable[JournalEntry], attempts: Iterable[JournalAttempt], *, node: str, now: datetime, actor: str
+) -> Release:
     report = Release(_taken_at(tx), was_frozen=bool(open_restores(tx)))
     sold = _unknown_sales(tx, entries, report)
     for ids in _chunks(sorted(sold)):
@@ -177,14 +198,58 @@ def _release(tx: Tx, entries: Iterable[JournalEntry], *, node: str, now: datetim
             if lot is None or lot.state is not LotState.OPEN:
                 report.unknown_lots[lot_id] = merge_spans(sold[lot_id])
             else:
-                _withdraw(tx, lot, sold[lot_id], report, node=node, now=now)
-                _revoke(tx, lot, sold[lot_id], report, now=now, actor=actor)
+                # A lot of codes bought on demand has grown since: what it will hold there again are other codes.
+                spans = [(first, min(end, lot.count)) for first, end in sold[lot_id] if first < lot.count]
+                _withdraw(tx, lot, spans, report, node=node, now=now)
+                _revoke(tx, lot, spans, report, now=now, actor=actor)
     if report.unknown_lots and report.was_frozen:
         since = to_micros(min(one.restored_at for one in open_restores(tx)))
         report.imported_since = [lot.id for lot in list_lots(tx, state=LotState.OPEN) if _may_hold_sold_codes(lot, since)]
+    _restore_attempts(tx, attempts, report, to_micros(now))
     report.slices_released = set_frozen(tx, Mode.LIVE, is_frozen=False)
     close_restores(tx, now)
     return report
+
+
+def _restore_attempts(tx: Tx, attempts: Iterable[JournalAttempt], report: Release, now: int) -> None:
+    """Purchases that the database does not know: unknown ones, which are asked about before anything is bought again."""
+    for one in attempts:
+        if one.mode != Mode.LIVE.value or load_attempt(tx, one.attempt_id) is not None:
+            continue
+        waiting = [found for found in load_procurements(tx, one.order_id, lock=True) if found.line == one.line]
+        if not waiting:
+            report.attempts_lost.append(one)
+            continue
+        known = [found.n for found in load_attempts(tx, one.order_id) if found.line == one.line]
+        insert_attempt(tx, _unknown_attempt(one, 1 + max(known, default=0), now))
+        state = ProcurementState.REVIEW if waiting[0].state is ProcurementState.DONE else ProcurementState.BUYING
+        save_procurement(tx, replace(waiting[0], state=state, wake_at=now))
+        report.attempts_restored += 1
+
+
+def _unknown_attempt(one: JournalAttempt, n: int, now: int) -> Attempt:
+    return Attempt(
+        id=one.attempt_id,
+        order_id=one.order_id,
+        line=one.line,
+        n=n,
+        mode=Mode(one.mode),
+        supplier_id=one.supplier_id,
+        supplier_sku=one.supplier_sku,
+        denomination_id=one.denomination_id,
+        face_minor=one.face_minor,
+        quantity=one.quantity,
+        reference=one.attempt_id,
+        state=AttemptState.UNKNOWN,
+        max_cost_minor=one.max_cost_minor,
+        expected_cost_minor=one.expected_cost_minor,
+        cost_currency=one.cost_currency,
+        asked_at=one.at,
+        answered_at=one.at,
+        look_at=now,
+        deadline_at=now + RESTORED_DEADLINE // timedelta(microseconds=1),
+        story=((one.at, "asked"), (now, "known from the journal only: the database was restored from an older backup")),
+    )
 
 
 def _taken_at(tx: Tx) -> datetime:
@@ -268,6 +333,8 @@ def _audit(report: Release, now: datetime, actor: str, *, with_journal: bool) ->
         "lots_imported_since": report.imported_since,
         "written_off": report.written_off,
         "slices_released": report.slices_released,
+        "attempts_restored": report.attempts_restored,
+        "attempts_lost": len(report.attempts_lost),
     }
     return audit_entry(now, actor, "database.released", details=details)
 

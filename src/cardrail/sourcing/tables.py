@@ -192,7 +192,7 @@ attempts = sa.Table(
     sa.Index(
         "ix_attempts_supplier_order",
         "supplier_id",
-        "supplier_order_id",
+        "asked_at",
         sqlite_where=sa.text("supplier_order_id IS NOT NULL"),
         postgresql_where=sa.text("supplier_order_id IS NOT NULL"),
     ),

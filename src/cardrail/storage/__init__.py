@@ -52,7 +52,16 @@ from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
 from cardrail.storage.follow import Event, EventPage, load_events, mark_position, position_before, read_events
 from cardrail.storage.grouped import GroupWriter
-from cardrail.storage.journal import Journal, JournalEntry, JournalReading, journal_files, newest_entry, read_journal
+from cardrail.storage.journal import (
+    Journal,
+    JournalAttempt,
+    JournalEntry,
+    JournalReading,
+    journal_files,
+    newest_entry,
+    read_attempts,
+    read_journal,
+)
 from cardrail.storage.lane import Lane
 from cardrail.storage.schema import metadata
 from cardrail.storage.sequence import SequencedInsert, Sequencer, Series, sequence_rows, sequenced_through
@@ -88,6 +97,7 @@ __all__ = [
     "Finding",
     "GroupWriter",
     "Journal",
+    "JournalAttempt",
     "JournalEntry",
     "JournalError",
     "JournalIncomplete",
@@ -136,6 +146,7 @@ __all__ = [
     "open_restores",
     "position_before",
     "prepare_restore",
+    "read_attempts",
     "read_events",
     "read_journal",
     "read_version",

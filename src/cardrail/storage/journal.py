@@ -40,6 +40,7 @@ TORN: Final = b"~\n"
 _END_BYTES: Final = 262_144
 _DAY_MICROS: Final = 86_400 * 1_000_000
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
+_ATTEMPT_LINE: Final = b'["attempt",'
 _FILE: Final = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
 _encoder: Final = msgspec.json.Encoder()
 
@@ -63,6 +64,25 @@ class JournalEntry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The codes it got; empty where it got none yet."""
 
 
+class JournalAttempt(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="attempt"):
+    """A purchase from a supplier that was about to be made: a JSON array in this order, its first member "attempt"."""
+
+    at: int
+    """Microseconds: when the supplier was asked."""
+    attempt_id: str
+    order_id: str
+    line: int
+    supplier_id: str
+    supplier_sku: str
+    denomination_id: str
+    face_minor: int
+    quantity: int
+    mode: str
+    max_cost_minor: int
+    expected_cost_minor: int
+    cost_currency: str
+
+
 class JournalGap(msgspec.Struct, array_like=True, frozen=True, tag="gap"):
     """A line that says: so many orders since this moment (microseconds) could not be written."""
 
@@ -71,6 +91,7 @@ class JournalGap(msgspec.Struct, array_like=True, frozen=True, tag="gap"):
 
 
 _decode_entry: Final = msgspec.json.Decoder(JournalEntry).decode
+_decode_attempt: Final = msgspec.json.Decoder(JournalAttempt).decode
 _decode_gap: Final = msgspec.json.Decoder(JournalGap).decode
 
 
@@ -106,7 +127,7 @@ class Journal:
         """What its files' names begin with: the node's name."""
         return self._name
 
-    def append(self, entries: Sequence[JournalEntry]) -> None:
+    def append(self, entries: Sequence[JournalEntry | JournalAttempt]) -> None:
         """Write a line for each entry, all at once. Never raises: see the module's text."""
         if not entries:
             return
@@ -174,7 +195,7 @@ class Journal:
         if self._flush == "always":
             os.fdatasync(self._fd)
 
-    def _keep(self, data: bytes, entries: Sequence[JournalEntry]) -> None:
+    def _keep(self, data: bytes, entries: Sequence[JournalEntry | JournalAttempt]) -> None:
         self.failures += 1
         if self._gap_orders or self._backlog_bytes + len(data) > BACKLOG_BYTES_MAX:
             self._gap_since = self._gap_since if self._gap_orders else entries[0].at
@@ -247,6 +268,18 @@ def read_journal(paths: Iterable[Path], since_micros: int, reading: JournalReadi
                     yield entry
 
 
+def read_attempts(paths: Iterable[Path], since_micros: int) -> Iterator[JournalAttempt]:
+    """The purchases of that moment or later, streamed."""
+    for path in paths:
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.startswith(_ATTEMPT_LINE):
+                    with suppress(msgspec.DecodeError):  # a torn line: counted by whoever reads the entries
+                        attempt = _decode_attempt(line)
+                        if attempt.at >= since_micros:
+                            yield attempt
+
+
 def _entry_of(line: bytes, reading: JournalReading) -> JournalEntry | None:
     if line == b"\n":
         return None
@@ -254,6 +287,8 @@ def _entry_of(line: bytes, reading: JournalReading) -> JournalEntry | None:
         return _decode_entry(line)
     except msgspec.DecodeError:
         pass
+    if line.startswith(_ATTEMPT_LINE) and line.endswith(b"]\n"):
+        return None
     try:
         reading.missing += _decode_gap(line).orders
     except msgspec.DecodeError:

@@ -296,7 +296,7 @@ KIND: Final = ConnectorKind(
     "OneClickDz Flexy API v3, gift cards",
     OneClickDzSupplier,
     (
-        ConfigField("base_url", "Its address, without /v3: https://api.oneclickdz.com"),
+        ConfigField("base_url", "Its address, without /v3."),
         ConfigField(
             "api_key", "The access token: a PRODUCTION key for a live supplier, a SANDBOX key for a test one.", is_secret=True
         ),

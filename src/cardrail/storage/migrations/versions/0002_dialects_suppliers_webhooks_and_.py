@@ -58,7 +58,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_attempts_reference"), ["reference"], unique=True)
         batch_op.create_index(
             "ix_attempts_supplier_order",
-            ["supplier_id", "supplier_order_id"],
+            ["supplier_id", "asked_at"],
             unique=False,
             sqlite_where=sa.text("supplier_order_id IS NOT NULL"),
             postgresql_where=sa.text("supplier_order_id IS NOT NULL"),

@@ -1,0 +1,1 @@
+"""FoxReload's public API as a supplier."""

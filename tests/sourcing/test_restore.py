@@ -1,0 +1,79 @@
+"""After a restore: nothing is bought before the journal has told what was bought since; that is asked about, not bought again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from cardrail.kernel import PlainCode
+from cardrail.orders import Order, release_restored
+from cardrail.orders.journal import journal_attempt
+from cardrail.storage import Journal, JournalAttempt, mark_restored, read_attempts
+from tests.build import NODE
+from tests.sourcing.build import Supplied, of, states
+from tests.sourcing.fake import Sold
+
+
+def restored(shop: Supplied) -> None:
+    with shop.db.transaction() as tx:
+        mark_restored(tx, shop.clock.now(), shop.clock.now())
+
+
+def release(shop: Supplied, *attempts: JournalAttempt) -> tuple[int, int]:
+    report = release_restored(shop.db, shop.clock, shop.audit, [], node=NODE, actor="test", attempts=attempts)
+    return report.attempts_restored, len(report.attempts_lost)
+
+
+def line_of(shop: Supplied, order: Order, reference: str) -> JournalAttempt:
+    """What the journal says of a purchase for this order, which the restored database does not know."""
+    supplier = shop.suppliers["A"].id
+    denomination = order.items[0].denomination_id
+    at = 1_000_000
+    return JournalAttempt(at, reference, order.id, 1, supplier, "A-CARD", denomination, 10_000, 2, "live", 19_000, 16_000, "INR")
+
+
+def test_nothing_is_bought_before_the_release(shop: Supplied) -> None:
+    fake = shop.supplier("A")
+    placed = shop.order("CARD", 2)
+    restored(shop)
+    shop.visit(placed)
+    assert (fake.asked, states(shop.stands(placed))[0]) == ([], "PROCESSING")
+    release(shop)
+    assert states(shop.finish(placed))[0] == "FULFILLED"
+
+
+def test_what_was_bought_after_the_backup_is_found_and_not_bought_again(shop: Supplied) -> None:
+    fake = shop.supplier("A")
+    placed = shop.order("CARD", 2)
+    restored(shop)
+    reference = "att_01M7YKP000EN0VRZ0HNB1AA1V6"
+    fake.sold.append(Sold("a-1", reference, "A-CARD", 2, [PlainCode("ONE"), PlainCode("TWO")]))
+    assert release(shop, line_of(shop, placed, reference)) == (1, 0)
+    done = shop.finish(placed)
+    assert (states(done)[0], shop.shown(done), of(shop.attempts(done)), fake.asked) == (
+        "FULFILLED",
+        ["ONE", "TWO"],
+        [("delivered", 2, 2)],
+        [],
+    )
+    assert shop.findings() == []
+
+
+def test_a_purchase_for_an_order_that_is_gone_is_told(shop: Supplied) -> None:
+    shop.supplier("A")
+    placed = shop.order("CARD", 2)
+    lost = line_of(shop, placed, "att_01M7YKP000EN0VRZ0HNB1AA1V6")
+    restored(shop)
+    assert release(shop, msgspec.structs.replace(lost, order_id="ord_gone")) == (0, 1)
+
+
+def test_each_purchase_is_in_the_journal_before_it_is_made(shop: Supplied, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "main.supply")
+    object.__setattr__(shop.buying, "journal", journal)
+    shop.supplier("A", "refuse")
+    shop.supplier("B", cost="85.00")
+    done = shop.bought("CARD", 2)
+    journal.close()
+    lines = list(read_attempts(sorted((tmp_path / "journal").iterdir()), 0))
+    assert lines == [journal_attempt(one) for one in shop.attempts(done)]
