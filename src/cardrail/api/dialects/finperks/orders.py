@@ -10,13 +10,16 @@ import time
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
 from cardrail.access import ClientPartnerNotFound, ClientPartnerState, Principal, get_client_partner
 from cardrail.api.compat import Answer, Call, json_answer
-from cardrail.api.dialects.finperks.products import item_of, wrong
+from cardrail.api.compat.surface import JSON
+from cardrail.api.dialects.finperks.products import ItemMemory, product_code_of, wrong
 from cardrail.api.dialects.finperks.render import order_out
 from cardrail.api.dialects.finperks.states import COMPLETED, state_of
 from cardrail.api.dialects.finperks.surface import body_of, finperks
-from cardrail.api.dialects.finperks.wire import OrderIn
+from cardrail.api.dialects.finperks.wire import OrderIn, OrderOut
 from cardrail.api.errors import InvalidBody, InvalidHeader
 from cardrail.api.render import Codes
 from cardrail.kernel import OrderId, OutcomeUnknown, is_id, new_order_id
@@ -31,41 +34,57 @@ from cardrail.orders import (
     reveal_order,
 )
 
+_encode: Final = msgspec.json.Encoder().encode
+_HEADERS: Final = [JSON, (b"cache-control", b"no-store")]
+
 POLL_SECONDS: Final = 0.1
 """How often a synchronous order that waits for a supplier is looked at."""
 
 
-async def create_order(call: Call) -> Answer:
-    """Buy one card: 201 with it, or 202 before it is there."""
-    try:
-        wanted = await body_of(call, OrderIn)
-    except InvalidBody:
-        _key_of(call)  # what the key header is, is told before what the parameters are
-        raise
-    key = _key_of(call)
-    item = item_of(call, wanted)
-    details = await _details_of(call, wanted, key)
-    is_sync = wanted.processing_mode == "sync"
-    order_id = new_order_id()
+class Buying:
+    """Answers POST /orders."""
 
-    def command(_: Principal) -> PlaceOrder:
-        buyer = call.buyer()
-        # An asynchronous order is answered without its code, so nobody has seen it.
-        buyer = buyer if is_sync else replace(buyer, may_reveal=False)
-        return place_order_command(order_id, buyer, (item,), key=key, customer_id=wanted.customer.id, details=details)
+    def __init__(self) -> None:
+        self._items = ItemMemory()
 
-    order, codes, _ = await call.place(command, reveal_repeated=is_sync)
-    if not is_sync:
-        return json_answer(order_out(call, order, as_processing=not finperks(call).profile.async_shows_state), 202)
-    if order.state not in FINAL:
-        order, codes = await _finished(call, order.id)
-    return json_answer(order_out(call, order, codes), 201)
+    async def answer(self, call: Call) -> Answer:
+        """Buy one card: 201 with it, or 202 before it is there."""
+        try:
+            wanted = await body_of(call, OrderIn)
+        except InvalidBody:
+            _key_of(call)  # what the key header is, is told before what the parameters are
+            raise
+        key = _key_of(call)
+        item = self._items.item_of(call, wanted)
+        details = _details_of(call, wanted, item.sku)
+        await _check_client_partner(call, details.get("client_partner"), key)
+        is_sync = wanted.processing_mode == "sync"
+        order_id = new_order_id()
+
+        def command(_: Principal) -> PlaceOrder:
+            buyer = call.buyer()
+            # An asynchronous order is answered without its code, so nobody has seen it.
+            buyer = buyer if is_sync else replace(buyer, may_reveal=False)
+            return place_order_command(order_id, buyer, (item,), key=key, customer_id=wanted.customer.id, details=details)
+
+        order, codes, _ = await call.place(command, reveal_repeated=is_sync)
+        if not is_sync:
+            return _answer(
+                202, order_out(call, order, details=details, as_processing=not finperks(call).profile.async_shows_state)
+            )
+        if order.state not in FINAL:
+            order, codes = await _finished(call, order.id)
+        return _answer(201, order_out(call, order, codes, details=details))
 
 
 async def show_order(call: Call) -> Answer:
     """An order, with its code if it is completed and the credential may see codes."""
     order, codes = await look_at(call, order_id_in(call))
     return json_answer(order_out(call, order, codes))
+
+
+def _answer(status: int, order: OrderOut) -> Answer:
+    return Answer(status, _encode(order), [*_HEADERS])
 
 
 def order_id_in(call: Call) -> OrderId:
@@ -107,25 +126,30 @@ def _key_of(call: Call) -> str:
     return key
 
 
-async def _details_of(call: Call, wanted: OrderIn, key: str) -> dict[str, Any]:
-    """What the order keeps of its request. Raises InvalidBody where its client partner may not be ordered for."""
-    delivery: dict[str, str] = {"type": wanted.delivery_method.type}
-    if wanted.delivery_method.email is not None:
-        delivery["email"] = wanted.delivery_method.email
-    details: dict[str, Any] = {
-        "country": wanted.country,
-        "product_code": wanted.product_code,
-        "processing_mode": wanted.processing_mode,
-        "delivery_method": delivery,
-    }
-    named = wanted.client_partner
-    if named is not None:
-        details["client_partner"] = named if isinstance(named, str) else named.id
-    elif finperks(call).profile.client_partner_required and not await _is_repeated(call, key):
-        raise wrong("client_partner", "It is required.")
-    if named is not None and not await _is_approved(call, details["client_partner"]) and not await _is_repeated(call, key):
-        raise wrong("client_partner", "It is not an approved client partner.")
+def _details_of(call: Call, wanted: OrderIn, sku: str) -> dict[str, Any]:
+    """What the order keeps of its request; what goes without saying is left out (``render`` knows it)."""
+    details: dict[str, Any] = {"country": wanted.country}
+    if wanted.product_code != product_code_of(call.desk.parts.catalog.current(), sku):
+        details["product_code"] = wanted.product_code
+    if wanted.processing_mode != "sync":
+        details["processing_mode"] = wanted.processing_mode
+    delivery = wanted.delivery_method
+    if delivery.email is not None:
+        details["delivery_method"] = {"type": delivery.type, "email": delivery.email}
+    elif delivery.type != "code":
+        details["delivery_method"] = {"type": delivery.type}
+    if wanted.client_partner is not None:
+        details["client_partner"] = wanted.client_partner if isinstance(wanted.client_partner, str) else wanted.client_partner.id
     return details
+
+
+async def _check_client_partner(call: Call, named: str | None, key: str) -> None:
+    """Raises InvalidBody where the order's client partner may not be ordered for, unless it was when the order was placed."""
+    if named is None:
+        if finperks(call).profile.client_partner_required and not await _is_repeated(call, key):
+            raise wrong("client_partner", "It is required.")
+    elif not await _is_approved(call, named) and not await _is_repeated(call, key):
+        raise wrong("client_partner", "It is not an approved client partner.")
 
 
 async def _is_approved(call: Call, client_id: str) -> bool:

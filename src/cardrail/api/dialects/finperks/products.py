@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -22,10 +21,11 @@ from cardrail.api.dialects.finperks.surface import finperks
 from cardrail.api.dialects.finperks.wire import FixedOut, OrderIn, ProductOut, RangeOut
 from cardrail.api.errors import InvalidBody
 from cardrail.catalog import CatalogSnapshot, Offer, PriceUnavailable, Product
-from cardrail.kernel import CardrailError, Money, id_of_uuid, uuid_of
+from cardrail.kernel import CardrailError, Mode, Money, id_of_uuid, uuid_of
 from cardrail.orders import Behaviour, ItemRequest, behaviour_of, sandbox_offer
 
 LISTS_KEPT_MAX: Final = 64
+ITEMS_KEPT_MAX: Final = 10_000
 
 
 class ProductLists:
@@ -83,7 +83,7 @@ def products_of(snapshot: CatalogSnapshot, principal: Principal, profile: Finper
 
 def methods_of(product: Product, profile: FinperksProfile) -> tuple[str, ...]:
     """The delivery methods that a product can be ordered with; none where an order would need fields that this protocol has not."""
-    if any(field.required for field in product.input_fields):
+    if product.input_fields and any(field.required for field in product.input_fields):
         return ()
     return profile.delivery_methods.get(product.kind, ())
 
@@ -123,29 +123,44 @@ def _product_out(
 # --- what an order means ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Meant:
-    """A product code, resolved."""
+class ItemMemory:
+    """The lines that orders asked for, as they were resolved by the newest snapshot: shops order the same few cards over and over.
 
-    product: Product | None
-    """None: a reserved product of the sandbox."""
-    offers: tuple[Offer, ...]
-
-
-def item_of(call: Call, wanted: OrderIn) -> ItemRequest:
-    """The line that an order asks for. What is retired is found too: whether it is sold today is the order's own question.
-
-    Raises InvalidBody with the member that is wrong, PriceUnavailable where this protocol cannot order the product.
+    Used on the event loop only.
     """
-    meant = _resolve(call, wanted.product_code)
-    if meant is None:
+
+    def __init__(self) -> None:
+        self._snapshot: CatalogSnapshot | None = None
+        self._kept: dict[tuple[str, ...], ItemRequest] = {}
+
+    def item_of(self, call: Call, wanted: OrderIn) -> ItemRequest:
+        """The line that an order asks for. What is retired is found too: whether it is sold today is the order's own question.
+
+        Raises InvalidBody with the member that is wrong, PriceUnavailable where this protocol cannot order the product.
+        """
+        snapshot, face = call.desk.parts.catalog.current(), wanted.face_value
+        if snapshot is not self._snapshot or len(self._kept) > ITEMS_KEPT_MAX:
+            self._snapshot = snapshot
+            self._kept.clear()
+        key = (wanted.product_code, wanted.country, face.currency, face.amount, wanted.delivery_method.type)
+        found = self._kept.get(key)
+        if found is not None:
+            return found
+        item = _item_of(call, snapshot, wanted)
+        if behaviour_of(item.sku, Mode.TEST) is Behaviour.REAL:  # the sandbox's own depend on who asks
+            self._kept[key] = item
+        return item
+
+
+def _item_of(call: Call, snapshot: CatalogSnapshot, wanted: OrderIn) -> ItemRequest:
+    product, offers = _resolve(snapshot, call.principal, wanted.product_code)
+    if not offers:
         raise wrong("product_code", "There is no such product.")
-    offers = meant.offers
-    if meant.product is not None:
-        methods = methods_of(meant.product, finperks(call).profile)
+    if product is not None:
+        methods = methods_of(product, finperks(call).profile)
         if not methods:
             raise PriceUnavailable(reason="not sold through this protocol")
-        if meant.product.countries and wanted.country not in meant.product.countries:
+        if product.countries and wanted.country not in product.countries:
             raise wrong("country", "The product does not redeem there.")
         if wanted.delivery_method.type not in methods:
             raise wrong("delivery_method.type", "The product is not delivered so.")
@@ -177,23 +192,24 @@ def product_code_of(snapshot: CatalogSnapshot, sku: str) -> str:
     return uuid_of(offer.product_id if offer.type == "fixed" else offer.denomination_id)
 
 
-def _resolve(call: Call, code: str) -> _Meant | None:
-    snapshot, principal = call.desk.parts.catalog.current(), call.principal
-    if behaviour_of(code, principal.mode) is not Behaviour.REAL:
-        return _Meant(None, (sandbox_offer(code, principal.currency),))
+def _resolve(snapshot: CatalogSnapshot, principal: Principal, code: str) -> tuple[Product | None, tuple[Offer, ...]]:
+    """The product that a code means, and which of its offers; no product for a reserved one of the sandbox, no offers for nothing."""
     product = snapshot.product(id_of_uuid("prd", code) or "")
-    if product is not None and product.offers:
-        return _Meant(product, product.offers)
+    if product is not None:
+        return product, product.offers
     offer = snapshot.denomination(id_of_uuid("den", code) or "")
-    if offer is None:
-        return None
-    product = snapshot.product(offer.product_id)
-    return _Meant(product, (offer,)) if product is not None else None
+    if offer is not None:
+        return snapshot.product(offer.product_id), (offer,)
+    if behaviour_of(code, principal.mode) is not Behaviour.REAL:
+        return None, (sandbox_offer(code, principal.currency),)
+    return None, ()
 
 
 def _offer_for(offers: Iterable[Offer], face: int) -> Offer | None:
     """The offer of a face value: one that is sold before one that is retired, a fixed one before a range."""
     fitting = [offer for offer in offers if _fits(offer, face)]
+    if len(fitting) == 1:
+        return fitting[0]
     return min(fitting, key=lambda offer: (not offer.is_sellable, offer.type != "fixed", offer.sku), default=None)
 
 

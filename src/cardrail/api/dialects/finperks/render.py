@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -23,10 +24,21 @@ _details: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _DELIVERY: Final = {"type": "code"}
 
 
-def order_out(call: Call, order: Order, codes: Sequence[Codes | None] = (), *, as_processing: bool = False) -> OrderOut:
-    """The order as it stands; ``as_processing`` as an asynchronous one is acknowledged. Codes show only while it is completed."""
+def order_out(
+    call: Call,
+    order: Order,
+    codes: Sequence[Codes | None] = (),
+    *,
+    details: dict[str, Any] | None = None,
+    as_processing: bool = False,
+) -> OrderOut:
+    """The order as it stands; ``as_processing`` as an asynchronous one is acknowledged. Codes show only while it is completed.
+
+    ``details`` are the order's, where the caller has them at hand.
+    """
     profile = finperks(call).profile
-    details = _details(order.details) if order.details else {}
+    if details is None:
+        details = _details(order.details) if order.details else {}
     item = order.items[0]
     state = PROCESSING if as_processing else state_of(order, profile)
     spent = order.total_minor if state == PROCESSING else order.charged_minor - order.refunded_minor
@@ -54,7 +66,12 @@ def order_out(call: Call, order: Order, codes: Sequence[Codes | None] = (), *, a
 
 def moment(micros: int) -> str:
     """RFC 3339 UTC, whole seconds."""
-    return from_micros(micros).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _moment(micros // 1_000_000)
+
+
+@lru_cache(maxsize=4_096)
+def _moment(seconds: int) -> str:
+    return from_micros(seconds * 1_000_000).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _deliver(out: OrderOut, plain: Sequence[PlainCode], profile: FinperksProfile) -> None:

@@ -15,7 +15,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/products", ProductLists().answer, "catalog:read"),
         Route("GET", "/balances", balances.list_balances, "balances:read"),
         Route("GET", "/balances/{currency}", balances.show_balance, "balances:read"),
-        Route("POST", "/orders", orders.create_order, "orders:write", is_order=True),
+        Route("POST", "/orders", orders.Buying().answer, "orders:write", is_order=True),
         Route("GET", "/orders/{id}", orders.show_order, "orders:read"),
         Route("POST", "/orders/{id}/actions/invalidate", actions.invalidate, "orders:write"),
         Route("POST", "/orders/{id}/actions/refund", actions.refund, "orders:write"),

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
 from cardrail.access import InvalidKey
 from cardrail.api.errors import InvalidHeader
-from cardrail.kernel import Secret, to_micros
+from cardrail.kernel import Secret
 
 SCHEME: Final = "FP1-HMAC-SHA256"
 
@@ -28,22 +29,12 @@ _DATE: Final = re.compile(
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What of a request may be signed, as it was on the wire."""
+def string_to_sign(parts: Mapping[str, str], lines: tuple[str, ...], separator: str) -> bytes:
+    """The bytes that are signed: these parts of the request, by the names of the profile's lines, as they were on the wire.
 
-    host_port: str
-    method: str
-    path: str
-    query: str
-    date: str
-    idempotency_key: str
-    body_digest: str
-
-
-def string_to_sign(request: Request, lines: tuple[str, ...], separator: str) -> bytes:
-    """The bytes that are signed. Headers come as Latin-1, so they go back to what they were on the wire."""
-    return separator.join([getattr(request, name) for name in lines]).encode("latin-1")
+    Headers come as Latin-1, so they go back to what they were.
+    """
+    return separator.join([parts[name] for name in lines]).encode("latin-1")
 
 
 def signature(secret: Secret, message: bytes) -> str:
@@ -72,12 +63,12 @@ def parse_authorization(given: str | None) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=512)
-def parse_date(given: str) -> int:
-    """Microseconds of an RFC 7231 IMF-fixdate. Raises InvalidHeader."""
+def parse_date(given: str) -> datetime:
+    """The moment of an RFC 7231 IMF-fixdate. Raises InvalidHeader."""
     if _DATE.fullmatch(given) is None:
         raise InvalidHeader(parameter="Date")
     try:
-        return to_micros(parsedate_to_datetime(given))
+        return parsedate_to_datetime(given)
     except (ValueError, OverflowError):
         raise InvalidHeader(parameter="Date") from None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, Never, TypeVar
 
 import structlog
@@ -14,11 +15,12 @@ from cardrail.api.dialects.finperks import signing
 from cardrail.api.dialects.finperks.errors import error_answer
 from cardrail.api.dialects.finperks.profile import FinperksProfile
 from cardrail.api.errors import InvalidBody, InvalidHeader, MethodNotAllowed, RouteNotFound
-from cardrail.kernel import CardrailError, Mode, Secret, to_micros
+from cardrail.kernel import CardrailError, Mode
 
 DIALECT_NAME: Final = "finperks"
 _SANDBOX_PREFIX: Final = "fp_test_"
 _FORMS_KEPT_MAX: Final = 10_000
+_SIGNED: Final = {name.encode(): name for name in ("host", "date", "authorization", "idempotency-key")}
 
 W = TypeVar("W")
 
@@ -35,6 +37,8 @@ class FinperksSurface(Surface):
         self._routes = routes
         self._live_hosts = frozenset([host.lower() for host in profile.live_hosts])
         self._sandbox_hosts = frozenset([host.lower() for host in profile.sandbox_hosts])
+        self._skew = timedelta(seconds=profile.clock_skew_seconds)
+        self._hosts = self._live_hosts | self._sandbox_hosts
         self._forms: dict[str, str] = {}
         super().__init__(desk)
 
@@ -59,13 +63,16 @@ class FinperksSurface(Surface):
 
     async def authenticate(self, call: Call) -> Principal:
         """Host, size, date, then the signature; raises InvalidHeader, BodyTooLarge, InvalidKey and what the gate raises."""
-        host = self._host(call)
+        sent = _sent(call)
+        host = self._host(sent)
         body = await call.body_bytes()
-        date = call.header("date") or ""
-        self._check_date(date)
-        key_id, given = signing.parse_authorization(call.header("authorization"))
+        self._check_date(sent.get("date", ""))
+        key_id, given = signing.parse_authorization(sent.get("authorization"))
         credential = await self.desk.gate.credential(DIALECT_NAME, key_id, call.origin)
-        if credential.secret is None or not self._is_signed(call, credential.key_id, credential.secret, host, date, body, given):
+        secret = credential.secret
+        if secret is None or not self._is_signed(
+            call, sent, body, host, credential.key_id, lambda message: signing.is_signature(secret, message, given)
+        ):
             raise InvalidKey(reason="mismatch")
         try:
             principal = await self.by_key(call, credential.key_id, DIALECT_NAME)
@@ -73,20 +80,20 @@ class FinperksSurface(Surface):
             if key_id.startswith(_SANDBOX_PREFIX):
                 raise PartnerSuspended(is_sandbox=True) from refusal
             raise
-        self._check_mode(principal, host)
+        if self._hosts:
+            self._check_mode(principal, host)
         return principal
 
-    def _host(self, call: Call) -> str:
+    def _host(self, sent: Mapping[str, str]) -> str:
         """The host as the client wrote it. Raises InvalidHeader where it is none of ours."""
-        given = self.profile.public_host or call.header("host") or ""
-        name = signing.split_host(given)[0].lower()
-        if (self._live_hosts or self._sandbox_hosts) and name not in self._live_hosts | self._sandbox_hosts:
+        given = self.profile.public_host or sent.get("host", "")
+        name, _ = signing.split_host(given)
+        if self._hosts and name.lower() not in self._hosts:
             raise InvalidHeader(parameter="Host")
         return given
 
     def _check_date(self, date: str) -> None:
-        now = to_micros(self.desk.parts.clock.now())
-        if abs(now - signing.parse_date(date)) > self.profile.clock_skew_seconds * 1_000_000:
+        if abs(self.desk.parts.clock.now() - signing.parse_date(date)) > self._skew:
             raise InvalidHeader(parameter="Date")
 
     def _check_mode(self, principal: Principal, host: str) -> None:
@@ -100,20 +107,26 @@ class FinperksSurface(Surface):
         if not is_test and name in self._sandbox_hosts:
             raise InvalidKey(reason="live")
 
-    def _is_signed(self, call: Call, key_id: str, secret: Secret, host: str, date: str, body: bytes, given: str) -> bool:
-        """Whether one of the forms that a client may have signed gives this signature; the last one that fitted is tried first."""
-        digest = signing.body_digest(body)
-        idempotency_key = call.header("idempotency-key") or ""
-        forms = [(form, path) for path in self._paths(call) for form in signing.host_forms(host)]
-        usual = self._forms.get(key_id)
-        if usual is not None:
-            forms.sort(key=lambda one: one[0] != usual)
-        for form, path in forms:
-            request = signing.Request(form, call.method, path, call.query_string, date, idempotency_key, digest)
-            message = signing.string_to_sign(request, self.profile.signed_lines, self.profile.signed_separator)
-            if signing.is_signature(secret, message, given):
-                self._note_form(key_id, usual, form)
-                return True
+    def _is_signed(
+        self, call: Call, sent: Mapping[str, str], body: bytes, host: str, key_id: str, fits: Callable[[bytes], bool]
+    ) -> bool:
+        """Whether one of the forms that a client may have signed fits; the last one that did is tried first."""
+        parts = {
+            "method": call.method,
+            "query": call.query_string,
+            "date": sent.get("date", ""),
+            "idempotency_key": sent.get("idempotency-key", ""),
+            "body_digest": signing.body_digest(body),
+        }
+        forms, usual = signing.host_forms(host), self._forms.get(key_id)
+        if usual in forms[1:]:
+            forms = (usual, *forms)
+        for parts["path"] in self._paths(call):
+            for form in forms:
+                parts["host_port"] = form
+                if fits(signing.string_to_sign(parts, self.profile.signed_lines, self.profile.signed_separator)):
+                    self._note_form(key_id, usual, form)
+                    return True
         return False
 
     def _paths(self, call: Call) -> list[str]:
@@ -131,6 +144,11 @@ class FinperksSurface(Surface):
             self._forms.clear()
         self._forms[key_id] = form
         log.info("finperks signature", key_id=key_id, host_line=form)
+
+
+def _sent(call: Call) -> dict[str, str]:
+    """The headers that are signed or prove who signed, each as it came first: read once, because orders pass here."""
+    return {_SIGNED[name]: value.decode("latin-1") for name, value in reversed(call.scope["headers"]) if name in _SIGNED}
 
 
 def _refuse_with(refusal: CardrailError) -> Callable[[Call], Awaitable[Answer]]:
