@@ -216,6 +216,7 @@ class _Counted:
             yield row
 
 
+_WIDTHS: Final = {Kind.MONEY: 14, Kind.NUMBER: 10, Kind.PERCENT: 12, Kind.MOMENT: 20, Kind.RATE: 16}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -245,8 +246,10 @@ def _write_xlsx(path: Path, columns: Sequence[Column], rows: Iterable[Row], titl
         number += 1
         sheet = book.add_worksheet(f"{title[:24]} {number}" if number > 1 else title[:31])
         sheet.freeze_panes(1, 0)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)  # printed as wide as a page
         for place, column in enumerate(columns):
-            sheet.set_column(place, place, 14 if column.kind in (Kind.MONEY, Kind.NUMBER, Kind.PERCENT) else 22)
+            sheet.set_column(place, place, _WIDTHS.get(column.kind, 30))
             sheet.write_string(0, place, column.name, bold)
         for line, row in enumerate(_first_and(first, chunk), 1):
             for place, (column, value) in enumerate(zip(columns, row, strict=True)):

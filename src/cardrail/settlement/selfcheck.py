@@ -1,4 +1,4 @@
-"""The daily proof that orders, ledger, vault, suppliers and statements tell one story; what differs is told at once, with its rows named."""
+"""The daily proof that orders, ledger, vault, suppliers and statements tell one story; what differs is told at once, rows named."""
 
 from __future__ import annotations
 
@@ -66,4 +66,6 @@ def _tell(tx: Tx, found: list[Finding], now: int) -> None:
     }
     step = int(tx.execute(_LAST).scalar_one()) + 1
     text = msgspec.json.encode(data).decode()
-    insert_events(tx, [(new_event_id(), "books.drift", None, Mode.LIVE.value, SUBJECT, step, None, None, None, "system", now, text)])
+    insert_events(
+        tx, [(new_event_id(), "books.drift", None, Mode.LIVE.value, SUBJECT, step, None, None, None, "system", now, text)]
+    )
