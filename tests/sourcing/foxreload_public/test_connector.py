@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ from tests.compat.foxreload.public import ROOT, furnish
 from tests.sourcing.oneclickdz.conftest import Scripted
 
 Make = Callable[..., FoxReloadPublicSupplier]
-NOON = datetime(2026, 9, 21, 12, tzinfo=UTC)
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def inr(text: str) -> Money:
 
 
 def a_request(sku: str, quantity: int = 1, *, most: str = "10000.00", face: str = "100", **facts: Any) -> PlaceRequest:
-    return PlaceRequest("att_1", sku, quantity, inr(face), inr(most), **facts)
+    return PlaceRequest(f"att_{next(NUMBERS)}", sku, quantity, inr(face), inr(most), **facts)
 
 
 def sku_of(connector: FoxReloadPublicSupplier, name: str) -> str:
@@ -143,7 +144,7 @@ def test_an_order_is_found_by_what_it_is(connector: FoxReloadPublicSupplier) -> 
     assert connector.lookup(about(placed, known=[outcome.supplier_order_id])) == NotFound()
     assert connector.lookup(about(replace(placed, quantity=1))) == NotFound()
     assert connector.lookup(about(placed, at=datetime.now(UTC) - timedelta(hours=1))) == NotFound()
-    connector.place(placed)
+    connector.place(replace(placed, reference="another"))
     assert isinstance(connector.lookup(about(placed)), Unknown)  # two that fit
 
 
@@ -227,8 +228,8 @@ def test_a_wrong_key_is_told(hub: CompatShop) -> None:  # noqa: F811
 PRODUCT = {"id": "p", "price": "95.00", "currency": "inr", "quantity": None, "attributes": {"amount": 100, "currency": "INR"}}
 
 
-def an_order(status: str, *, made: datetime | None = None, **facts: Any) -> dict[str, Any]:
-    created = (made or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def an_order(status: str, **facts: Any) -> dict[str, Any]:
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     item = {
         "itemId": "p",
         "quantity": 1,
