@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.ledger.build import PARTNER, Desk
 
 from cardrail.kernel import FrozenClock, Mode
 from cardrail.ledger import WalletEntry, entries_between, order_entry, slice_entries
 from cardrail.storage import Database
-from tests.ledger.build import PARTNER, Desk
 
 LIVE = Mode.LIVE
 Row = tuple[bool, int, str, str]

@@ -7,6 +7,7 @@ that a process moves on with each id, so 24 hex digits are one id of a partner, 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from functools import lru_cache
@@ -32,6 +33,12 @@ def id_of_uuid(prefix: str, uuid: str) -> str | None:
     """The id whose UUID this is; None for what has not the form of one (lower case, hyphens)."""
     text = uuid.lower()
     return f"{prefix}_{_body_of(UUID(text).int)}" if _UUID.fullmatch(text) else None
+
+
+@lru_cache(maxsize=8_192)
+def base32_of(own_id: str) -> str:
+    """The id's 128 bits as 26 characters of RFC 4648's base 32, without padding."""
+    return base64.b32encode(_number_in(own_id).to_bytes(16)).decode().rstrip("=")
 
 
 @lru_cache(maxsize=8_192)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cardrail.kernel import currency, format_minor, from_micros, number_of, uuid_of
+from cardrail.kernel import base32_of, currency, format_minor, from_micros, number_of, uuid_of
 from cardrail.orders import Order
 from cardrail.storage import Event
 from cardrail.webhooks.formats.base import Facts, Message
@@ -61,7 +61,8 @@ def _data(event: Event, order: Order, status: str) -> dict[str, Any]:
     delivered = sum([item.delivered for item in order.items])
     return {
         "id": order.number or number_of(order.id),
-        "reference_code": order.reference or order.id,
+        "reference_code": order.reference
+        or f"{order.created_at // 1_000_000:010d}{base32_of(order.id)}",  # as its orders show it
         "status": status,
         "product_name": first.name,
         "denomination": _text(first.face_minor, first.face_currency),

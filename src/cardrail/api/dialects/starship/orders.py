@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 
@@ -43,7 +41,7 @@ from cardrail.api.dialects.starship.states import (
 )
 from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.api.render import Codes
-from cardrail.kernel import Money, OrderId, Reference, new_order_id, number_of, uuid_of
+from cardrail.kernel import Money, OrderId, Reference, base32_of, new_order_id, number_of
 from cardrail.orders import (
     IdempotencyConflict,
     ItemRequest,
@@ -398,8 +396,7 @@ class Orders:
 
 def generated_reference(order: Order) -> str:
     """The ``ref`` of an order that has none: seconds, and its id's 128 bits in base 32 (section 2.5)."""
-    body = base64.b32encode(UUID(uuid_of(order.id)).bytes).decode().rstrip("=")
-    return f"{order.created_at // 1_000_000:010d}{body}"
+    return f"{order.created_at // 1_000_000:010d}{base32_of(order.id)}"
 
 
 def _idempotency_key(call: Call, *, is_required: bool) -> str | None:
