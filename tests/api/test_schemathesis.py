@@ -29,7 +29,11 @@ def _seeded(server: Served) -> dict[str, Any]:
     placed = server.test.post("/v1/orders", json={"items": [{"sku": "TEST_OK", "quantity": 1}]}).json()
     unpaid = server.test.post("/v1/orders", json={"items": [{"sku": "TEA", "quantity": 1}], "payment": "later"}).json()
     quote = server.test.post("/v1/quotes", json={"items": [{"sku": "TEA", "quantity": 1}]}).json()
+    hook = server.test.post("/v1/webhook-endpoints", json={"url": "https://shop.example/hook"}).json()
+    sent = server.test.post(f"/v1/webhook-endpoints/{hook['id']}/test").json()
     known = {
+        "endpoint_id": [hook["id"], "whe_nothing"],
+        "event_id": [sent["event_id"], "evt_nothing"],
         "order_id": [placed["id"], unpaid["id"], "ord_nothing"],
         "quote_id": [quote["id"], "quo_nothing"],
         "sku": ["TEA", "SHOES", "BOOKS", "NOTHING"],
@@ -40,7 +44,7 @@ def _seeded(server: Served) -> dict[str, Any]:
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
                     parameter.pop("example")
-                    parameter["schema"] = {"enum": known[parameter["name"]]}
+                    parameter["schema"] = {"enum": known.get(parameter["name"], ["nothing"])}
     schemas = described["components"]["schemas"]
     for name in ("OrderItemIn", "QuoteItemIn"):
         item = schemas[name]["properties"]

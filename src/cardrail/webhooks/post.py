@@ -107,7 +107,7 @@ class Poster:
         self._tls = httpcore2.default_ssl_context()
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="cardrail-resolve")
         self._guards = {plain: Guard(rules, is_plain=plain, resolvers=self._resolvers) for plain in (False, True)}
-        self._pools: dict[str, httpcore2.AsyncConnectionPool] = {}
+        self._pools: dict[tuple[str, bool], httpcore2.AsyncConnectionPool] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._all = asyncio.Semaphore(connections_max)
 
@@ -136,28 +136,23 @@ class Poster:
 
     async def forget_others(self, known: Container[str]) -> None:
         """Close the connections of endpoints that have changed or are gone."""
-        for endpoint_id in [one for one in self._pools if one not in known]:
-            await self._forget(endpoint_id)
-
-    async def _forget(self, endpoint_id: str) -> None:
-        self._turns.pop(endpoint_id, None)
-        pool = self._pools.pop(endpoint_id, None)
-        if pool is not None:
-            await pool.aclose()
+        for key in [one for one in self._pools if one[0] not in known]:
+            self._turns.pop(key[0], None)
+            await self._pools.pop(key).aclose()
 
     async def close(self) -> None:
-        for endpoint_id in list(self._pools):
-            await self._forget(endpoint_id)
+        await self.forget_others(())
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     def _pool(self, endpoint_id: str, url: str) -> httpcore2.AsyncConnectionPool:
-        pool = self._pools.get(endpoint_id)
+        key = (endpoint_id, url.startswith("http://"))
+        pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[endpoint_id] = httpcore2.AsyncConnectionPool(
+            pool = self._pools[key] = httpcore2.AsyncConnectionPool(
                 ssl_context=self._tls,
                 max_connections=self._connections,
                 keepalive_expiry=KEEPALIVE_SECONDS,
-                network_backend=self._guards[url.startswith("http://")],
+                network_backend=self._guards[key[1]],
             )
         return pool
 

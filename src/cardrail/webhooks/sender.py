@@ -27,6 +27,7 @@ from cardrail.storage import Database, Event, Tx, load_events, read_version, seq
 from cardrail.vault import CodeOpener
 from cardrail.webhooks import store
 from cardrail.webhooks.endpoints import VERSION, EndpointBook
+from cardrail.webhooks.errors import EndpointNotFound
 from cardrail.webhooks.formats import FORMATS, Facts, Format, Message
 from cardrail.webhooks.model import TEST_TYPE, DeliveryState, Endpoint, EndpointSecret, Failure, Schedule
 from cardrail.webhooks.post import Posted, Poster
@@ -470,7 +471,9 @@ class Sender:
     def _built(self, job: _Job) -> tuple[Message, bool]:
         endpoint = job.endpoint
         spoken = self._formats[endpoint.format]
-        event = job.event
+        event, secrets = job.event, self._secrets(endpoint)
+        if not secrets:
+            raise EndpointNotFound  # deleted meanwhile: nothing is sent that nobody could verify
         order, codes = None, None
         if endpoint.with_codes and spoken.has_codes(event.type):
             order, codes = self._reveal(endpoint, event)
@@ -478,7 +481,7 @@ class Sender:
             (order,) = find_orders(self._db, ids=[event.subject_id])  # type: ignore[list-item]  # its subject is an order
         if order is not None and spoken.needs_number:
             number_orders(self._db, [order])
-        message = spoken.message(Facts(endpoint, event, self._secrets(endpoint), self._clock.now(), order, codes))
+        message = spoken.message(Facts(endpoint, event, secrets, self._clock.now(), order, codes))
         headers = {"Content-Type": "application/json", "User-Agent": AGENT, **message.headers}
         return Message(headers, message.body), codes is not None
 

@@ -90,13 +90,13 @@ def _body(facts: Facts) -> dict[str, Any]:
     if name == "order.failed":
         return about | {"status": "failed", "reason": event.reason or REASON, "occurred_at": seconds(event.at)}
     if name == "order.refunded":
-        return about | _refunded(event)
+        return about | _refunded(event, order)
     return about | {"status": STATUSES[name], "occurred_at": seconds(event.at)}
 
 
 def _said(name: str, wanted: Sequence[str]) -> str:
     """The vendor has two names for some events; the endpoint gets the one that it subscribed to."""
-    other = OTHER_NAMES.get(name)
+    other = OTHER_NAMES.get(name, name)
     return other if other in wanted and name not in wanted else name
 
 
@@ -114,10 +114,12 @@ def _delivered(event: Event, order: Order, codes: Sequence[Sequence[tuple[PlainC
     }
 
 
-def _refunded(event: Event) -> dict[str, Any]:
+def _refunded(event: Event, order: Order) -> dict[str, Any]:
+    """An order that was taken back names its refund as the answer to POST /v1/refunds does, by its own id."""
+    subject = order.id if event.type == "order.invalidated" else event.id
     amount = event.data.get("amount_minor", event.data.get("refunded_minor", 0))
     return {
-        "refund_id": event.data.get("reference") or f"rf_{event.id[4:]}",
+        "refund_id": event.data.get("reference") or f"rfd_{subject[4:]}",
         "amount_usd": _money(amount, event.data["currency"]),
         "occurred_at": seconds(event.at),
     }
