@@ -142,6 +142,15 @@ def test_a_lost_event_is_replayed_under_its_id(shop: CompatShop, mine: Caller, r
     assert mine.ask("POST", f"/webhooks/{hook['id']}/replay", 200) == {"id": hook["id"], "replayed": 0}
 
 
+def test_a_refund_is_told_under_its_id(shop: CompatShop, mine: Caller, receiver: Receiver) -> None:
+    mine.post("/webhooks", {"url": receiver.url, "events": ["order.refunded"]})
+    order = mine.post("/orders", {"sku": "TEA", "quantity": 1})
+    refund = mine.post("/refunds", {"order_id": order["order_id"], "amount_usd": "1.19", "reason": "not_delivered"})
+    assert sent(shop) == 1
+    told = json.loads(receiver.received[0].body)
+    assert (told["event"], told["refund_id"], told["amount_usd"]) == ("order.refunded", refund["refund_id"], "1.19")
+
+
 def test_what_names_no_endpoint_or_event_is_unknown(shop: CompatShop, mine: Caller, receiver: Receiver) -> None:
     hook = mine.post("/webhooks", {"url": receiver.url})["id"]
     other = caller(shop, "/v1", partner_id=shop.a_partner("10.00", "USD"))

@@ -9,7 +9,7 @@ import msgspec
 from cardrail.api.compat import Call
 from cardrail.api.render import Codes
 from cardrail.kernel import OrderId, is_id
-from cardrail.orders import Order, OrderNotFound, OrderState, get_order, reveal_order
+from cardrail.orders import FINAL, Order, OrderNotFound, OrderState, get_order, reveal_order
 
 
 async def find_order(call: Call, order_id: str) -> Order:
@@ -21,9 +21,13 @@ async def find_order(call: Call, order_id: str) -> Order:
 
 
 async def readable_order(call: Call, order: Order) -> tuple[Order, Sequence[Codes | None]]:
-    """The order as it stands now, with its opened codes by line; that is noted in the audit log."""
+    """The order as it stands now, with its opened codes by line; that is noted in the audit log.
+
+    While it is not final it shows none, though some may have come: neither surface has codes before (2.1, 2.2).
+    """
     buyer, parts = call.buyer(), call.desk.parts
-    has_codes = order.state is not OrderState.INVALIDATED and any(item.delivered for item in order.items)
+    is_delivered = order.state in FINAL and order.state is not OrderState.INVALIDATED
+    has_codes = is_delivered and any(item.delivered for item in order.items)
     if not has_codes or not buyer.may_reveal:
         return order, [None] * len(order.items)
     order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order.id))

@@ -148,11 +148,12 @@ def region_of(product: Product | None, everywhere: str) -> str:
 class Shelf:
     """All wares of a catalog, by sku, to be paged through."""
 
-    def __init__(self, snapshot: CatalogSnapshot, usual_faces: Sequence[str]) -> None:
+    def __init__(self, snapshot: CatalogSnapshot, usual_faces: Sequence[str], *, takes_input: bool) -> None:
         self.snapshot = snapshot
         wares = [
             Ware(sku_of(offer, face), offer, face, product)
             for product in snapshot.all_products
+            if takes_input or not any(one.required for one in product.input_fields)
             for offer in product.sellable
             for face in _faces(offer, usual_faces)
         ]
@@ -168,14 +169,16 @@ class Shelf:
 class Shelves:
     """The shelf of the newest catalog that was asked for; making one takes milliseconds, so it is kept. Call it on a thread."""
 
-    def __init__(self, usual_faces: Sequence[str]) -> None:
+    def __init__(self, usual_faces: Sequence[str], *, takes_input: bool = True) -> None:
+        """``takes_input``: whether orders can tell what a top-up needs; without, such products are not listed."""
         self._usual_faces = usual_faces
+        self._takes_input = takes_input
         self._shelf: Shelf | None = None
 
     def of(self, snapshot: CatalogSnapshot) -> Shelf:
         found = self._shelf
         if found is None or found.snapshot is not snapshot:
-            found = self._shelf = Shelf(snapshot, self._usual_faces)
+            found = self._shelf = Shelf(snapshot, self._usual_faces, takes_input=self._takes_input)
         return found
 
 

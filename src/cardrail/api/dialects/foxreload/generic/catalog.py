@@ -20,7 +20,7 @@ class GenericCatalog:
 
     def __init__(self, profile: GenericProfile) -> None:
         self._profile = profile
-        self._shelves = Shelves(profile.range_face_values)
+        self._shelves = Shelves(profile.range_face_values, takes_input=False)  # 2.4: no top-up input on G
 
     async def catalog(self, call: Call) -> Answer:
         """A page of skus, by sku."""

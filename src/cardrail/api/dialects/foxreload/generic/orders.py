@@ -53,18 +53,16 @@ class GenericOrders:
             out.codes = [
                 CodeOut(None, None, error=self._profile.refused_slot) for item in order.items for _ in range(item.quantity)
             ]
-        else:
+        elif order.state in FINAL:
             for item, opened in zip(order.items, codes, strict=True):
-                out.codes += self._slots(snapshot, order, item, opened or ())
+                out.codes += self._slots(snapshot, item, opened or ())
         return out
 
-    def _slots(self, snapshot: CatalogSnapshot, order: Order, item: OrderItem, opened: Codes) -> list[CodeOut]:
-        """A place for each unit: with its code, or once the order is final, with why there is none."""
+    def _slots(self, snapshot: CatalogSnapshot, item: OrderItem, opened: Codes) -> list[CodeOut]:
+        """A place for each unit: with its code, or with why there is none."""
         instructions = instructions_of(snapshot, item)
         slots = [_code_out(code, instructions) for code, _ in opened]
-        if order.state in FINAL:
-            slots += [CodeOut(None, None, error=self._profile.failure) for _ in range(item.quantity - item.delivered)]
-        return slots
+        return slots + [CodeOut(None, None, error=self._profile.failure) for _ in range(item.quantity - item.delivered)]
 
 
 def _code_out(plain: PlainCode, instructions: str | None) -> CodeOut:
