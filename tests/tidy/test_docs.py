@@ -146,7 +146,7 @@ def reachable() -> set[Path]:
 
 MACHINE = re.compile(r"(?<![\w./…}-])/(?:home|root|Users|work|tmp|workspace)/\S+")
 HOST = re.compile(r"[a-z][a-z0-9+]*://(?:[^/\s@]*@)?([\w.-]+)")
-HOSTS = {"127.0.0.1", "localhost", "index.invalid", "semver.org", "host", "cardrail"}
+HOSTS = {"127.0.0.1", "localhost", "index.invalid", "semver.org", "host", "cardrail", "api.telegram.org"}
 """Hosts that a page may name, beside made-up ones; so a mirror, a registry or a machine of somebody's is noticed."""
 
 
