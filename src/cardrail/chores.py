@@ -9,6 +9,7 @@ from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
 from cardrail.orders import expire_unpaid, wake_orders
 from cardrail.settlement import close_due, self_check, sweep_exports
+from cardrail.sourcing import poll_balances
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
 from cardrail.webhooks import purge_webhooks
@@ -54,6 +55,7 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
         Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
+        Chore("poll-supplier-balances", "*/5 * * * *", lambda: poll_balances(db, clock, cardrail.buying.connectors)),
         Chore("report-overdue-holds", "*/5 * * * *", report_overdue_holds),
         Chore("anchor-audit", "5 0 * * *", anchor_audit),
         Chore("tell-what-runs-low", "*/30 * * * * *", tell_what_runs_low),

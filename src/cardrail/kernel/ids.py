@@ -63,7 +63,6 @@ PREFIXES: Final[dict[str, str]] = {
     "wha": "attempt to deliver a webhook",
     "sup": "supplier",
     "att": "attempt to buy from a supplier",
-    "rcl": "replacement claim",
     "stm": "settlement statement",
     "exp": "export",
     "sst": "supplier's statement",

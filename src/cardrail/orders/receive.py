@@ -43,6 +43,7 @@ from cardrail.sourcing import (
     save_health,
     save_procurement,
     take_stock,
+    tell_supplier,
     told,
 )
 from cardrail.storage import Tx
@@ -392,7 +393,11 @@ def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int, *, is_ours: boo
         return
     health = load_health(tx, attempt.supplier_id, lock=True)
     wait = None if call.wait_seconds is None else int(call.wait_seconds * 1_000_000)
-    health = after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait)
+    before, health = health, after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait)
+    if before.breaker == "closed" and health.breaker == "open":
+        tell_supplier(tx, "supplier.down", attempt.supplier_id, attempt.mode.value, now, {"failures": health.failures_in_row})
+    elif before.breaker != "closed" and health.breaker == "closed":
+        tell_supplier(tx, "supplier.up", attempt.supplier_id, attempt.mode.value, now, {})
     if is_ours and attempt.state is AttemptState.DELIVERED and isinstance(call.outcome, Delivered):
         health = after_purchase(health, attempt.cost_minor or 0, len(call.outcome.codes), now)
         take_stock(tx, attempt.supplier_id, attempt.supplier_sku, len(call.outcome.codes))

@@ -1,5 +1,6 @@
 """The supply: suppliers, their connectors, the routes to them, and what was asked of them."""
 
+from cardrail.sourcing.balance import is_low, poll_balance, poll_balances, set_balance_alert, tell_supplier
 from cardrail.sourcing.connector import (
     TEMPORARY,
     Accepted,
@@ -201,6 +202,7 @@ __all__ = [
     "insert_procurements",
     "interrupted",
     "is_in_flight",
+    "is_low",
     "is_match_taken",
     "is_overdue",
     "known_order_ids",
@@ -220,6 +222,8 @@ __all__ = [
     "open_secrets",
     "overdue",
     "plan_route",
+    "poll_balance",
+    "poll_balances",
     "procurement_sums",
     "purchases_by_key",
     "purchases_of",
@@ -231,9 +235,11 @@ __all__ = [
     "save_attempt",
     "save_health",
     "save_procurement",
+    "set_balance_alert",
     "should_invalidate",
     "simulated_listing",
     "take_stock",
+    "tell_supplier",
     "told",
     "told_balance",
 ]

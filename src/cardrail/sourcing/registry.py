@@ -6,8 +6,8 @@ from typing import Final
 
 from cardrail.sourcing.connector import ConnectorKind
 from cardrail.sourcing.connectors.finperks import KIND as FINPERKS
-from cardrail.sourcing.connectors.foxreload_v1 import KIND as FOXRELOAD_V1
 from cardrail.sourcing.connectors.foxreload_public import KIND as FOXRELOAD_PUBLIC
+from cardrail.sourcing.connectors.foxreload_v1 import KIND as FOXRELOAD_V1
 from cardrail.sourcing.connectors.oneclickdz import KIND as ONECLICKDZ
 from cardrail.sourcing.connectors.simulated import KIND as SIMULATED
 from cardrail.sourcing.connectors.starship import KIND as STARSHIP

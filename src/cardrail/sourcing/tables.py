@@ -200,38 +200,3 @@ attempts = sa.Table(
     **CLUSTERED,
 )
 """Written before each call that could cost money."""
-
-claims = sa.Table(
-    "replacement_claims",
-    metadata,
-    key(),
-    text("order_id"),
-    number("line"),
-    text("partner_id"),
-    text("mode"),
-    text("lot_id"),
-    number("seq"),
-    text("attempt_id", null=True),  # the purchase that brought the code; null: it came from stock
-    text("supplier_id", null=True),
-    text("state"),  # open | asking | accepted | replaced | refunded | rejected
-    text("reason"),
-    text("evidence", null=True),
-    text("resolution", null=True),  # in words
-    text("new_lot_id", null=True),
-    number("new_seq", null=True),
-    minor("refunded_minor", default=0),
-    instant("created_at"),
-    instant("deadline_at"),
-    instant("resolved_at", null=True),
-    sa.Index(None, "order_id", "line"),
-    sa.Index(
-        "uq_replacement_claims_open",
-        "lot_id",
-        "seq",
-        unique=True,  # one claim for a code, unless it was rejected
-        sqlite_where=sa.text("state <> 'rejected'"),
-        postgresql_where=sa.text("state <> 'rejected'"),
-    ),
-    **CLUSTERED,
-)
-"""Codes that a partner says do not work."""

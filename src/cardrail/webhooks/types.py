@@ -158,6 +158,19 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         {"findings": 1, "checks": ["wallet_sums"], "rows": [{"check": "wallet_sums", "subject": "par_…:wallet:INR:live"}]},
         audience=Audience.OPERATOR,
     ),
+    "supplier.down": EventType(
+        "supplier",
+        "A supplier does not answer: its circuit breaker is open, and nothing new is bought there until a trial call is answered.",
+        {"failures": 5},
+        audience=Audience.OPERATOR,
+    ),
+    "supplier.up": EventType("supplier", "A supplier answers again.", {}, audience=Audience.OPERATOR),
+    "supplier.balance_low": EventType(
+        "supplier",
+        "What we have at a supplier is below the mark, or will be used up within a day. Told again after an hour at the soonest.",
+        {"balance_minor": 120_000, "currency": "USD", "dry_in_seconds": 43_200},
+        audience=Audience.OPERATOR,
+    ),
     "hold.overdue": EventType(
         "hold",
         "Money has been held past its deadline. Told once; nothing is freed.",

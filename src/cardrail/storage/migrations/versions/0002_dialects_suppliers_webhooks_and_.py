@@ -223,40 +223,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "replacement_claims",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("order_id", sa.Text(), nullable=False),
-        sa.Column("line", sa.BigInteger(), nullable=False),
-        sa.Column("partner_id", sa.Text(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=False),
-        sa.Column("lot_id", sa.Text(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("attempt_id", sa.Text(), nullable=True),
-        sa.Column("supplier_id", sa.Text(), nullable=True),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("evidence", sa.Text(), nullable=True),
-        sa.Column("resolution", sa.Text(), nullable=True),
-        sa.Column("new_lot_id", sa.Text(), nullable=True),
-        sa.Column("new_seq", sa.BigInteger(), nullable=True),
-        sa.Column("refunded_minor", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("deadline_at", sa.BigInteger(), nullable=False),
-        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_replacement_claims")),
-        sqlite_with_rowid=False,
-    )
-    with op.batch_alter_table("replacement_claims", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_replacement_claims_order_id_line"), ["order_id", "line"], unique=False)
-        batch_op.create_index(
-            "uq_replacement_claims_open",
-            ["lot_id", "seq"],
-            unique=True,
-            sqlite_where=sa.text("state <> 'rejected'"),
-            postgresql_where=sa.text("state <> 'rejected'"),
-        )
-
-    op.create_table(
         "routes",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=False),
