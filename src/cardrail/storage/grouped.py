@@ -19,6 +19,8 @@ from cardrail.storage.database import Database, Tx, in_tx
 T = TypeVar("T")
 
 GROUP_MAX: Final = 32
+CONNECTIONS_MAX: Final = 8
+"""Connections that these threads use at once on PostgreSQL: the others are for orders and readers."""
 GROUP_SECONDS: Final = 0.012
 """How long the first of a group may have to wait for the last, before it is committed without it."""
 
@@ -39,6 +41,7 @@ class GroupWriter:
         self._waiting: deque[_Entry] = deque()
         self._guard = threading.Lock()
         self._turn = threading.Lock()
+        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
     def run(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in a transaction, again if somebody was in the way; what it returns is committed. It must have no other effects.
@@ -46,7 +49,8 @@ class GroupWriter:
         Raises what it raises, then nothing of it was written; Unavailable when the database cannot answer.
         """
         if not self._db.is_sqlite:
-            return in_tx(self._db, work)
+            with self._places:
+                return in_tx(self._db, work)
         entry = _Entry(work)
         with self._guard:
             self._waiting.append(entry)
@@ -74,8 +78,13 @@ class GroupWriter:
         except Exception:  # the commit of all failed: each on its own, so that only those that cannot be written fail
             for entry in done:
                 self._do_alone(entry)
-        for entry in done:
-            entry.is_done = True
+        except BaseException as fault:  # whoever waits must not wait for ever
+            for entry in done:
+                entry.error = fault
+            raise
+        finally:
+            for entry in done:
+                entry.is_done = True
 
     def _do(self, entry: _Entry) -> None:
         try:
