@@ -269,7 +269,7 @@ class Model:
         buyer, lines, state = self.unpaid.get(request.order_id, (None, [], ""))
         if buyer is None or (buyer.partner_id, buyer.mode) != (request.buyer.partner_id, request.buyer.mode):
             raise No("order_not_found")
-        if state == "FULFILLED":
+        if state not in {"PLACED", "FAILED"}:  # paid, whatever it waits for
             return Answer(repeated=request.order_id)
         if state != "PLACED":
             raise No("not_payable")
