@@ -6,19 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from cardrail.kernel import Reference, new_order_id, to_micros
+from cardrail.kernel import FrozenClock, Mode, Reference, new_order_id, to_micros
 from cardrail.orders import (
     Order,
     OrderFilter,
     OrderNotFound,
     OrderState,
+    ended_at,
     find_bound,
     find_orders,
     get_order,
     list_orders,
+    refund_order,
     slice_orders,
 )
-from tests.build import World, item, the_order, the_repeated
+from tests.build import NODE, World, item, the_order, the_repeated
 from tests.orders.build import cancel, in_test_mode, invalidate, reveals, stands, unpaid, unseeing
 
 EVERYTHING = OrderFilter()
@@ -173,3 +175,25 @@ def test_an_order_is_found_by_its_key_by_its_partner_only(world: World) -> None:
     assert find_bound(world.db, world.partner, "k-1") == order.id
     assert find_bound(world.db, world.partner, "k-2") is None
     assert find_bound(world.db, world.a_partner("INR"), "k-1") is None
+
+
+def test_when_an_order_ended_does_not_move_with_what_comes_after(world: World) -> None:
+    world.stock("TEA", 2)
+    done, later = world.order("TEA"), world.order("TEA")
+    waiting = world.order("TEST_PENDING", buyer=replace(world.partner, mode=Mode.TEST))
+    ended = done.created_at
+    assert isinstance(world.clock, FrozenClock)
+    world.clock.advance(hours=1)
+    refund_order(world.db, world.clock, world.audit, done.id, 100, node=NODE, because="test", actor="cli")
+    found = ended_at(world.db, [*find_orders(world.db, ids=[done.id, later.id, waiting.id])])
+    assert found == {done.id: ended, later.id: later.created_at}
+
+
+def test_a_list_is_narrowed_to_states_and_to_a_wallet(world: World) -> None:
+    buyer = replace(world.partner, mode=Mode.TEST)
+    ids = {sku: world.order(sku, buyer=buyer).id for sku in ("TEST_OK", "TEST_REFUND", "TEST_PENDING")}
+    some = list_orders(
+        world.db, buyer, OrderFilter(currency="INR"), states=[OrderState.FAILED, OrderState.PLACED], before=None, limit=9
+    )
+    assert [one.id for one in some] == [ids["TEST_PENDING"], ids["TEST_REFUND"]]
+    assert list_orders(world.db, buyer, OrderFilter(currency="USD"), before=None, limit=9) == []
