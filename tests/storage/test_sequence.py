@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -137,6 +138,25 @@ def test_nothing_is_written_while_there_is_nothing_to_number(db: Database) -> No
     a_sequencer(db).run_pass()
     with db.read() as tx:
         assert tx.execute(sa.text("SELECT count(*) FROM sequences")).scalar_one() == 0
+
+
+def test_the_sequencer_outlives_an_outage(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(db, an_event("ord_1"))
+    read, refused = db.read, threading.Event()
+
+    def away() -> object:
+        refused.set()
+        raise OSError("the database is away")
+
+    monkeypatch.setattr("cardrail.storage.sequence.OUTAGE_SECONDS", 0.01)
+    monkeypatch.setattr(db, "read", away)
+    with running(a_sequencer(db, pass_seconds=0.01)):
+        assert refused.wait(10)
+        monkeypatch.setattr(db, "read", read)
+        deadline = time.monotonic() + 10
+        while not followed(db):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("table", ["events", "transfers"])
