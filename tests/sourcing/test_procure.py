@@ -8,8 +8,8 @@ import pytest
 
 from cardrail.access import SecretSealer
 from cardrail.catalog import set_rate
-from cardrail.kernel import from_micros
-from cardrail.orders import OutOfStock, SuppliersBusy
+from cardrail.kernel import Mode, from_micros
+from cardrail.orders import OutOfStock, SuppliersBusy, sellable_counts
 from cardrail.sourcing import Capabilities, Lookup, SupplierState, change_supplier
 from tests.build import item, the_refusal
 from tests.orders.build import in_test_mode, moved, steps, taxed
@@ -311,3 +311,15 @@ def test_test_orders_are_bought_from_the_simulated_supplier(shop: Supplied, sku:
     done = shop.finish(placed)
     assert (states(done)[0], len(set(shop.shown(done)))) == (state, 2 if state == "FULFILLED" else 0)
     assert (shop.balance(test), shop.findings()) == ("1000000.00" if state == "FAILED" else shop.balance(test), [])
+
+
+def test_what_suppliers_have_is_counted_with_the_stock(shop: Supplied) -> None:
+    shop.stock("MIX", 3)
+    shop.supplier("A", sku="MIX", stock=4)
+    shop.supplier("B", sku="MIX")
+    shop.sells("A", "TEA", stock=9)  # sold from stock only: a supplier of it is not asked
+    catalog = shop.catalog.current()
+    ids = [one.denomination_id for sku in ("MIX", "TEA", "CARD") if (one := catalog.offer(sku)) is not None]
+    with shop.db.read() as tx:
+        counts = sellable_counts(tx, catalog, Mode.LIVE, ids, 0)
+    assert counts == {(ids[0], 10_000): 3 + 4 + 1_000}

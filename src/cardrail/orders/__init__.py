@@ -1,6 +1,7 @@
 """The sale: placing, paying, reading, cancelling, invalidating and refunding orders."""
 
 from cardrail.orders.aliases import get_order_between, get_order_numbered, number_orders
+from cardrail.orders.availability import sellable_counts
 from cardrail.orders.buying import Buying
 from cardrail.orders.cancel import cancel_order, expire_unpaid
 from cardrail.orders.deliveries import deliveries_waiting, end_delivery
@@ -179,6 +180,7 @@ __all__ = [
     "reveal_part",
     "sandbox_offer",
     "sandbox_price",
+    "sellable_counts",
     "send_to_review",
     "slice_orders",
     "sold_lines",

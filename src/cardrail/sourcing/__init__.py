@@ -102,6 +102,7 @@ from cardrail.sourcing.store import (
     save_attempt,
     save_health,
     save_procurement,
+    supplied_counts,
     take_stock,
 )
 from cardrail.sourcing.suppliers import (
@@ -238,6 +239,7 @@ __all__ = [
     "set_balance_alert",
     "should_invalidate",
     "simulated_listing",
+    "supplied_counts",
     "take_stock",
     "tell_supplier",
     "told",

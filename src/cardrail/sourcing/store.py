@@ -232,6 +232,40 @@ def load_supplied(tx: Tx) -> frozenset[str]:
     return frozenset(tx.execute(_SUPPLIED).scalars())
 
 
+_SUPPLIED_COUNTS: Final = (
+    sa.select(supplier_mappings.c.denomination_id, supplier_products.c.face_minor, supplier_products.c.stock)
+    .join(suppliers, suppliers.c.id == supplier_mappings.c.supplier_id)
+    .join(
+        supplier_products,
+        sa.and_(
+            supplier_products.c.supplier_id == supplier_mappings.c.supplier_id,
+            supplier_products.c.supplier_sku == supplier_mappings.c.supplier_sku,
+        ),
+    )
+    .where(
+        supplier_mappings.c.denomination_id.in_(sa.bindparam("ids", expanding=True)),
+        supplier_mappings.c.is_enabled.is_(sa.true()),
+        suppliers.c.mode == Mode.LIVE.value,
+        suppliers.c.state == SupplierState.ACTIVE.value,
+        supplier_products.c.is_available.is_(sa.true()),
+        supplier_products.c.face_minor.is_not(None),
+        supplier_products.c.held_cost_minor.is_(None),
+        supplier_products.c.held_cost_bps.is_(None),
+    )
+)
+
+
+def supplied_counts(tx: Tx, denomination_ids: Sequence[str], *, unsaid: int) -> dict[tuple[str, int], int]:
+    """(denomination, face value) → units that active suppliers say they have; ``unsaid`` where one does not say."""
+    counts: dict[tuple[str, int], int] = {}
+    if not denomination_ids:
+        return counts
+    for row in tx.execute(_SUPPLIED_COUNTS, {"ids": list(denomination_ids)}):
+        key = (row.denomination_id, row.face_minor)
+        counts[key] = counts.get(key, 0) + (unsaid if row.stock is None else row.stock)
+    return counts
+
+
 def put_product(tx: Tx, supplier_id: str, product: SupplierProduct, cost_currency: str, at: int) -> None:
     """Write one of a supplier's products as it is now, whatever it was."""
     values = {

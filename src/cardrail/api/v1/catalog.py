@@ -31,8 +31,7 @@ from cardrail.api.render import brand_out, category_tree, encode, money, price_o
 from cardrail.api.wire import CatalogOut, ListOut, PriceOut, PriceQuery, ProductOut, ProductQuery, StockOut, StockQuery
 from cardrail.catalog import CatalogSnapshot, Offer, ProductFilter, ProductNotFound, UnknownSku
 from cardrail.kernel import Mode, currency, from_micros, is_id, to_micros
-from cardrail.orders import Behaviour, behaviour_of, sandbox_offer, sandbox_price
-from cardrail.vault import stock_counts
+from cardrail.orders import Behaviour, behaviour_of, sandbox_offer, sandbox_price, sellable_counts
 
 PAGES_KEPT_MAX: Final = 2_048
 PAGE_BYTES_KEPT_MAX: Final = 128 * 1024 * 1024
@@ -247,7 +246,8 @@ async def show_stock(request: HttpRequest, sku: FromPath[str]) -> Response[bytes
 
         def look() -> int:
             with desk.parts.db.read() as tx:
-                return stock_counts(tx, mode, [offer.denomination_id], now).get((offer.denomination_id, face_minor), 0)
+                found = sellable_counts(tx, desk.parts.catalog.current(), mode, [offer.denomination_id], now)
+                return found.get((offer.denomination_id, face_minor), 0)
 
         count = await desk.read(look)
     return answer(StockOut(offer.sku, money(face_minor, offer.currency.code), count, count > 0))
