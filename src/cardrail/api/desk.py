@@ -53,6 +53,8 @@ class Operation:
     body_is_optional: bool = False
     errors: tuple[str, ...] = ()
     """Codes that it may answer with, besides those that every route may."""
+    also: tuple[str, ...] = ()
+    """Further media types that the answer may have."""
     description: str = ""
     examples: Mapping[str, Any] | None = None
     """Name → request body."""

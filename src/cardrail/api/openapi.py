@@ -240,6 +240,8 @@ def _responses(status: int, operation: Operation, by_type: dict[Any, Any]) -> di
         good["content"] = {operation.answer: {"schema": {"type": "string"}}}
     elif operation.answer is not None:
         good["content"] = {"application/json": {"schema": by_type[operation.answer]}}
+    for media in operation.also:
+        good["content"][media] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {str(status): good}
     if operation.tag == "Catalog" and operation.answer in _CACHED:
         found["304"] = {"description": "The copy you have is the newest."}

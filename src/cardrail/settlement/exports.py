@@ -19,9 +19,17 @@ import sqlalchemy as sa
 from cardrail.catalog import load_snapshot
 from cardrail.kernel import CardrailError, Clock, Mode, from_micros, new_id, to_micros
 from cardrail.orders import count_orders
-from cardrail.settlement.errors import ExportGone, ExportNotFound, ExportNotReady, InvalidExport, InvalidLink
+from cardrail.settlement.errors import (
+    ExportGone,
+    ExportNotFound,
+    ExportNotReady,
+    InvalidExport,
+    InvalidLink,
+    StatementNotFound,
+)
 from cardrail.settlement.formats import Format, write_file
 from cardrail.settlement.sources import PARTNERS_OWN, ExportFilter, ExportKind, check_filter, columns_of, rows_of
+from cardrail.settlement.store import load_statement
 from cardrail.settlement.tables import exports
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 
@@ -141,8 +149,16 @@ def request_export(
 
 
 def is_small(tx: Tx, kind: ExportKind, filters: ExportFilter) -> bool:
-    """Whether the export can be made while somebody waits: by the number of orders in its period."""
-    if kind in (ExportKind.STATEMENT, ExportKind.STOCK):
+    """Whether the export can be made while somebody waits: by the orders in its period, or a statement's movements.
+
+    Raises StatementNotFound.
+    """
+    if kind is ExportKind.STATEMENT:
+        found = load_statement(tx, filters.statement_id or "", partner_id=filters.partner_id, mode=filters.mode)
+        if found is None:
+            raise StatementNotFound(statement_id=filters.statement_id)
+        return found.movements <= SMALL
+    if kind is ExportKind.STOCK:
         return False
     facts = {"partner_id": filters.partner_id, "mode": filters.mode, "since": filters.since, "until": filters.until}
     return count_orders(tx, **facts, most=SMALL + 1) <= SMALL  # type: ignore[arg-type]  # its own keywords

@@ -50,7 +50,7 @@ class Format(StrEnum):
 
 
 MEDIA_TYPES: Final = {
-    Format.CSV: "text/csv; charset=utf-8; header=present",
+    Format.CSV: "text/csv",
     Format.JSONL: "application/x-ndjson",
     Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     Format.PARQUET: "application/vnd.apache.parquet",

@@ -42,7 +42,7 @@ from cardrail.settlement import (
         tag="Settlement",
         scope="settlements:read",
         body=ExportIn,
-        errors=("invalid_query", "invalid_export"),
+        errors=("invalid_query", "invalid_export", "statement_not_found"),
         description="A period of up to 2,000 orders is written at once, a larger one in the background: look at the export until it "
         "is `done`, then fetch `download_url`. Files are kept for seven days.",
         examples={
@@ -142,6 +142,7 @@ async def show_export(request: HttpRequest, export_id: FromPath[str]) -> Respons
         is_public=True,
         query=ExportFileQuery,
         errors=("invalid_link", "export_not_found", "export_not_ready", "export_gone"),
+        also=tuple(MEDIA_TYPES.values()),
         description="The address in `download_url`; it needs no key, and is good for a quarter of an hour.",
     ),
 )

@@ -159,6 +159,7 @@ async def list_settlement_lines(request: HttpRequest, statement_id: FromPath[str
         scope="settlements:read",
         query=SettlementFileQuery,
         errors=("statement_not_found", "unknown_currency"),
+        also=("application/x-ndjson",),
         description="Streamed, with all its lines. The SHA-256 of a closed one's `jsonl` is its `hash`.",
     ),
 )
@@ -210,6 +211,7 @@ def _file(pieces: AsyncIterator[bytes], kind: Format, name: str) -> Stream:
         scope="settlements:read",
         query=ReconciliationQuery,
         errors=("invalid_period",),
+        also=("text/csv",),
         description="Every order that was placed in the period, with what it was charged and given back, and what each wallet held "
         "at both ends of it. Streamed, so it may be long. `format=csv` has a row for each order.",
     ),
