@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cardrail.catalog import load_snapshot, parse_rate, set_rate
+from cardrail.jobs import Jobs
 from cardrail.kernel import Mode
 from cardrail.ledger import Purpose, platform_balances
 from cardrail.orders import InvalidationPolicy, invalidate_order
@@ -26,16 +27,19 @@ from cardrail.settlement import (
     Format,
     InvalidExport,
     InvalidLink,
+    enqueue_export,
     file_of,
     get_export,
     make_export,
     open_link,
+    register_settlement_jobs,
     request_export,
     sign_link,
     sweep_exports,
 )
 from cardrail.settlement.sources import columns_of, rows_of
 from tests.build import NODE, item
+from tests.jobs.build import eventually, working
 from tests.settlement.build import Ledgers
 
 
@@ -273,3 +277,23 @@ def test_what_makes_no_sense_or_is_the_operators_own_is_refused(
 ) -> None:
     with pytest.raises(InvalidExport):
         request(desk, kind, **filters)
+
+
+# --- in the background ------------------------------------------------------------------------------------------------
+
+
+def test_a_job_makes_the_export_that_its_transaction_asked_for(ledgers: Ledgers, desk: ExportDesk) -> None:
+    ledgers.sell()
+    jobs = Jobs(desk.db)
+    register_settlement_jobs(jobs, desk)
+    with working(jobs):
+        with desk.db.transaction() as tx:
+            one = request_export(tx, desk, ExportKind.ITEMS, Format.JSONL, ExportFilter(), actor="test")
+            enqueue_export(jobs, tx, one)
+        assert eventually(lambda: state_of(desk, one.id) == "done")
+    assert file_of(desk, make_export(desk, one.id)).read_bytes().count(b"\n") == 1
+
+
+def state_of(desk: ExportDesk, export_id: str) -> str:
+    with desk.db.read() as tx:
+        return get_export(tx, export_id).state
