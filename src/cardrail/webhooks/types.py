@@ -164,6 +164,12 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         {"failures": 5},
         audience=Audience.OPERATOR,
     ),
+    "supplier.cost_held": EventType(
+        "supplier",
+        "Costs jumped further than may be taken over unseen: the old ones hold until the operator decides.",
+        {"products": 2, "supplier_skus": ["A-100", "A-200"]},
+        audience=Audience.OPERATOR,
+    ),
     "supplier.up": EventType("supplier", "A supplier answers again.", {}, audience=Audience.OPERATOR),
     "supplier.balance_low": EventType(
         "supplier",
