@@ -46,8 +46,8 @@ AHEAD: Final = 4
 QUICK_MILLIS: Final = 500
 STREAK: Final = 4
 """Failures one after the other from which an endpoint is asked once at a time."""
-IDLE_SECONDS: Final = 0.1
-BUSY_SECONDS: Final = 0.03
+PASS_SECONDS: Final = 0.1
+"""Between two passes: each is a commit that orders may have to wait for, so what comes together is written together."""
 OUTAGE_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5.0
 GAUGE_SECONDS: Final = 5.0
@@ -210,7 +210,7 @@ class Sender:
                     task = asyncio.create_task(self._send(poster, job))
                     running.add(task)
                     task.add_done_callback(running.discard)
-                await self._rest(wake, BUSY_SECONDS if running or self._outcomes else IDLE_SECONDS)
+                await self._rest(wake, PASS_SECONDS)
             if running:
                 await asyncio.wait(running, timeout=STOP_SECONDS)
             for task in list(running):
