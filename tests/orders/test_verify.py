@@ -33,7 +33,7 @@ def busy(db: Database, tmp_path: Path) -> World:
     taken_back = world.place(world.command(item("TEA"), buyer=unseen))[0].order  # type: ignore[union-attr]  # it is placed
     invalidate_order(db, world.clock, world.audit, unseen, taken_back.id, POLICY, node=NODE, because="wrong card")
     test = Buyer(world.partner.partner_id, Mode.TEST, "INR", "key_test")
-    for sku in ("TEST_OK", "TEST_PARTIAL", "TEST_REFUND", "TEST_PENDING"):
+    for sku in ("TEST_OK", "TEST_PARTIAL", "TEST_REFUND", "TEST_PENDING", "TEST_SLOW"):
         world.place(world.command(item(sku, 2), buyer=test))
     pending = world.place(world.command(item("TEST_PENDING"), buyer=test))[0].order  # type: ignore[union-attr]
     cancel_order(db, world.clock, test, pending.id)
@@ -97,6 +97,11 @@ FAULTS = [
     ("UPDATE allocations SET code_count = code_count + 100", "allocations", "codes below"),
     ("UPDATE allocations SET first_seq = first_seq + 1", "allocations", "that nobody else has"),
     ("DELETE FROM allocations", "allocations", "an owner or a reason"),
+    ("UPDATE procurements SET delivered = 1", "purchases", "0 units from suppliers"),
+    ("UPDATE procurements SET state = 'done'", "purchases", "somebody who works on it"),
+    ("UPDATE procurements SET line = 9", "purchases", "an item for what suppliers are to bring"),
+    ("UPDATE order_items SET delivered = 1 WHERE sku = 'TEST_SLOW'", "purchases", "0 units delivered"),
+    ("UPDATE order_items SET state = 'FAILED' WHERE sku = 'TEST_SLOW'", "purchases", "nothing more to be bought"),
     ("UPDATE lots SET cost_minor = cost_minor * 2 WHERE cost_minor > 0", "stock_value", "the cost of its unsold codes"),
     ("DELETE FROM transfers WHERE purpose = 'cost_of_sale'", "stock_value", "the cost of its unsold codes"),
     ("UPDATE slices SET tail = tail + 1 WHERE head < tail", "slices", "codes below"),
