@@ -78,7 +78,7 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
             acknowledged |= ask_again(server, unsure)
             expected = {row.id for row in told.rows("events", "id", type="order.fulfilled")}
             for receiver in (one, other):
-                wait_for(receiver, expected)
+                wait_for(receiver, expected, 1_200 if full_counts else 240)
         took = time.monotonic() - last_order
     check_books(told, acknowledged)
     for receiver in (one, other):
@@ -91,7 +91,7 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
     )
 
 
-def wait_for(receiver: Receiver, expected: set[str], seconds: float = 240.0) -> None:
+def wait_for(receiver: Receiver, expected: set[str], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not expected <= set(receiver.ids):
         assert time.monotonic() < deadline, f"{len(expected - set(receiver.ids))} events never came"
