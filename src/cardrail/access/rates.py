@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
@@ -121,6 +122,7 @@ def _seconds_until(moment: float) -> int:
     return max(1, math.ceil(moment - time.time()))
 
 
+@lru_cache(maxsize=4_096)
 def neighbourhood(address: str | None) -> str:
     """What one caller has: an IPv4 address, or a whole /64 of IPv6."""
     parsed = parse_address(address) if address else None

@@ -229,10 +229,18 @@ def is_signed(token: str) -> bool:
     return token.count(".") == 2
 
 
-def buyer_of(principal: Principal, origin: str | None, currency_code: str | None = None, mode: Mode | None = None) -> Buyer:
+def buyer_of(
+    principal: Principal,
+    origin: str | None,
+    currency_code: str | None = None,
+    mode: Mode | None = None,
+    *,
+    may_reveal: bool = True,
+) -> Buyer:
     """On whose behalf a command of this principal runs, paid from the wallet of that currency. Raises UnknownCurrency.
 
-    ``mode`` is for dialects in which a live credential may place a test order; a test credential stays in its mode.
+    ``mode`` is for dialects in which a live credential may place a test order; a test credential stays in its mode. With ``may_reveal``
+    false no answer of the command shows codes, whatever the credential's scopes.
     """
     return Buyer(
         partner_id=principal.partner_id,
@@ -243,5 +251,5 @@ def buyer_of(principal: Principal, origin: str | None, currency_code: str | None
         price_list_id=principal.price_list_id,
         limits=principal.limits,
         access_version=principal.version,
-        may_reveal="codes:read" in principal.scopes,
+        may_reveal=may_reveal and "codes:read" in principal.scopes,
     )

@@ -15,7 +15,9 @@ from typing import Final
 from uuid import UUID
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_DIGIT: Final = {ord(one): value for value, one in enumerate(_ALPHABET)}
+_PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
+_SHIFTS: Final = tuple(range(120, -1, -10))
+_AS_PYTHON: Final = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # the digits that int() reads in base 32
 _HEX24: Final = re.compile(r"[0-9a-f]{24}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LOW_BITS: Final = (1 << 32) - 1
@@ -47,6 +49,7 @@ def hex24_of(own_id: str) -> str:
     return f"{_number_in(own_id) >> 32:024x}"
 
 
+@lru_cache(maxsize=8_192)
 def ids_of_hex24(prefix: str, hex24: str) -> tuple[str, str] | None:
     """The first and the last id that these 24 hex digits can mean; None for what is not of that form."""
     if not _HEX24.fullmatch(hex24):
@@ -63,11 +66,8 @@ def number_of(own_id: str, attempt: int = 0) -> int:
 
 
 def _number_in(own_id: str) -> int:
-    number = 0
-    for one in own_id[-26:]:
-        number = number << 5 | _DIGIT[ord(one)]
-    return number
+    return int(own_id[-26:].translate(_AS_PYTHON), 32)
 
 
 def _body_of(number: int) -> str:
-    return "".join([_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)])
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])

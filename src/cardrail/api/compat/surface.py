@@ -194,7 +194,9 @@ class Surface(ABC):
         self._static: dict[str, dict[str, Route]] = {}
         self._dynamic: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         patterns: dict[str, dict[str, Route]] = {}
+        self._templates: dict[str, str] = {}
         for route in self.routes:
+            self._templates[route.path] = f"/compat/{self.name}{route.path}"
             if "{" in route.path:
                 patterns.setdefault(route.path, {})[route.method] = route
             else:
@@ -266,7 +268,7 @@ class Surface(ABC):
     async def _answer(self, call: Call) -> Answer:
         route = self._find(call)
         call.route = route
-        call.scope["path_template"] = f"/compat/{self.name}{route.path}"
+        call.scope["path_template"] = self._templates[route.path]
         gate = self.desk.gate
         if not route.is_public:
             if not route.is_order:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from cardrail.access import Principal
@@ -17,7 +16,7 @@ from cardrail.api.dialects.oneclickdz.sandbox import echo_of, sandbox_sku
 from cardrail.api.dialects.oneclickdz.wire import PlacedOut, PlaceOrderIn
 from cardrail.api.errors import InvalidBody, InvalidHeader
 from cardrail.api.gate import buyer_of
-from cardrail.catalog import InvalidFaceValue, ProductNotFound
+from cardrail.catalog import CatalogSnapshot, InvalidFaceValue, ProductNotFound
 from cardrail.kernel import Mode, Money, OrderId, Reference, hex24_of, ids_of_hex24, new_order_id
 from cardrail.orders import (
     Buyer,
@@ -34,6 +33,8 @@ from cardrail.orders import (
 )
 
 KEY_MAX: Final = 255
+KINDS_KEPT_MAX: Final = 10_000
+"""Types that are remembered for one state of the catalog."""
 
 
 class Orders:
@@ -43,6 +44,8 @@ class Orders:
         self._desk = desk
         self._profile = profile
         self._view = OrderView(desk, profile)
+        self._snapshot: CatalogSnapshot | None = None
+        self._kinds: dict[tuple[str, str], Kind] = {}
 
     async def place_order(self, call: Call) -> Answer:
         """Take an order; what came of it is asked with checkOrder. No code is opened here."""
@@ -55,7 +58,7 @@ class Orders:
         def command(principal: Principal) -> PlaceOrder:
             return place_order_command(
                 order_id,
-                replace(buyer_of(principal, call.origin), may_reveal=False),
+                buyer_of(principal, call.origin, may_reveal=False),
                 (item,),
                 key=key,
                 reference=Reference(wanted.ref) if wanted.ref is not None else None,
@@ -109,10 +112,20 @@ class Orders:
         """The type that is meant; one that this process does not know may be newer than its copy of the catalog."""
         catalog = self._desk.parts.catalog
         try:
-            return find_kind(catalog.current(), wanted.product_id, wanted.type_id)
+            return self._found(catalog.current(), wanted)
         except (ProductNotFound, InvalidFaceValue):
             await self._desk.gate.freshen()
-            return find_kind(catalog.current(), wanted.product_id, wanted.type_id)
+            return self._found(catalog.current(), wanted)
+
+    def _found(self, snapshot: CatalogSnapshot, wanted: PlaceOrderIn) -> Kind:
+        """``find_kind``, which the same few types are asked of again and again."""
+        if self._snapshot is not snapshot or len(self._kinds) > KINDS_KEPT_MAX:
+            self._snapshot, self._kinds = snapshot, {}
+        name = (wanted.product_id, wanted.type_id)
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._kinds[name] = find_kind(snapshot, *name)
+        return kind
 
     async def _revealed(self, orders: list[Order], buyer: Buyer) -> list[Order]:
         """The same orders; those with cards to show are read again with them, which is noted in the audit log."""

@@ -128,18 +128,26 @@ def _check_price(view: View, offer: Offer, one: ItemIn, total: int, where: str) 
     raise PriceChanged(where=f"{where}.totalPrice", said=f"The price is {ours} {view.wallet.lower()}.")
 
 
-def check_stock(view: View, lines: Sequence[Line]) -> None:
-    """Refuse what is more than there is now; what suppliers bring is not counted. Raises OutOfStock."""
+def shelf_key(line: Line) -> tuple[str, int]:
+    """What a line takes from: denomination and face value."""
+    face = line.request.face.minor if line.request.face is not None else line.offer.face_minor or 0
+    return line.offer.denomination_id, face
+
+
+def check_stock(view: View, lines: Sequence[Line]) -> dict[tuple[str, int], int]:
+    """Refuse what is more than there is now; what suppliers bring is not counted. Gives what there is. Raises OutOfStock."""
     present = view.present([one.offer for one in lines])
     wanted: dict[tuple[str, int], int] = {}
+    there: dict[tuple[str, int], int] = {}
     for number, line in enumerate(lines):
         if present.can_buy(line.offer):
             continue
-        face = line.request.face.minor if line.request.face is not None else line.offer.face_minor or 0
-        key = (line.offer.denomination_id, face)
+        key = shelf_key(line)
         wanted[key] = wanted.get(key, 0) + line.request.quantity
-        if wanted[key] > present.count(line.offer, face):
-            raise OutOfStock(where=f"items[{number}]", said=f"There are {present.count(line.offer, face)} in stock.")
+        count = there[key] = present.count(line.offer, key[1])
+        if wanted[key] > count:
+            raise OutOfStock(where=f"items[{number}]", said=f"There are {count} in stock.")
+    return there
 
 
 def details_of(lines: Sequence[Line], *, is_mock: bool) -> dict[str, Any] | None:

@@ -6,12 +6,13 @@ by its id.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Final
 
 from cardrail.access import Principal
 from cardrail.api.compat import Answer, Call, Route, json_answer
-from cardrail.api.dialects.foxreload.public.asked import Line, check_stock, details_of, lines_of
+from cardrail.api.dialects.foxreload.public.asked import Line, check_stock, details_of, lines_of, shelf_key
 from cardrail.api.dialects.foxreload.public.profile import PublicProfile
 from cardrail.api.dialects.foxreload.public.queries import OFFSET_MAX, Query
 from cardrail.api.dialects.foxreload.public.shelf import Shelves
@@ -49,6 +50,12 @@ _DONE: Final = _WITH_CODES | {OrderState.INVALIDATED}
 MOCK_MINOR_MAX: Final = 10**12
 """What a mock order may cost and still be free, in minor units: the sums of all test wallets are in one account of the operator's."""
 
+PLENTY: Final = 1_000
+"""Units in stock that make one order's quantity no question."""
+PLENTY_SECONDS: Final = 1.0
+"""How long that holds without counting again; a create reserves nothing anyway."""
+PLENTY_KEPT_MAX: Final = 10_000
+
 _PAYMENT: Final = decoder_for(PayIn)
 
 
@@ -58,6 +65,7 @@ class Orders:
     def __init__(self, profile: PublicProfile, shelves: Shelves) -> None:
         self._profile = profile
         self._shelves = shelves
+        self._plenty: dict[tuple[str, int], float] = {}
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -90,7 +98,7 @@ class Orders:
         mock = bool(wanted.is_mock)
         wallet, named = currency_of(call, self._profile)
         call.facts["currency"] = wallet
-        lines = await call.desk.read(lambda: self._lines(call, wanted, mock=mock))
+        lines = await self._checked(call, wanted, mock=mock)
         total = sum([one.total_minor for one in lines])
         is_guarded = any(one.total_price is not None for one in wanted.items)
         ceiling = Money(total, currency(wallet)) if is_guarded else None
@@ -113,14 +121,31 @@ class Orders:
             raise IdempotencyConflict(order_id=order.id)
         return order
 
-    def _lines(self, call: Call, wanted: OrderIn, *, mock: bool) -> list[Line]:
+    async def _checked(self, call: Call, wanted: OrderIn, *, mock: bool) -> list[Line]:
+        """The lines at today's prices, of which there is enough as far as the profile wants that known. Raises whatever refuses them."""
+        if not self._shelves.at_hand(call.desk.parts.catalog.current()):
+            await call.desk.read(lambda: view_of(call, self._profile, self._shelves))
         view = view_of(call, self._profile, self._shelves)
         lines = lines_of(view, wanted.items, is_mock=mock)
-        if view.mode is Mode.LIVE and not mock and self._profile.checks_stock_at_create:
-            check_stock(view, lines)
+        is_counted = view.mode is Mode.LIVE and not mock and self._profile.checks_stock_at_create
+        if is_counted and not self._is_plenty(lines):
+            await call.desk.read(lambda: self._count(view, lines))
         if self._profile.checks_balance_at_create and not mock:
-            _check_balance(call, call.buyer(view.wallet), sum([one.total_minor for one in lines]))
+            total = sum([one.total_minor for one in lines])
+            await call.desk.read(lambda: _check_balance(call, call.buyer(view.wallet), total))
         return lines
+
+    def _count(self, view: View, lines: list[Line]) -> None:
+        """Raises OutOfStock. Of what there is plenty, the next orders need not ask for a moment: paying is what takes it."""
+        left = check_stock(view, lines)
+        until = time.monotonic() + PLENTY_SECONDS
+        if len(self._plenty) > PLENTY_KEPT_MAX:
+            self._plenty.clear()
+        self._plenty |= {key: until for key, count in left.items() if count >= PLENTY}
+
+    def _is_plenty(self, lines: list[Line]) -> bool:
+        now = time.monotonic()
+        return all(one.request.quantity <= PLENTY and self._plenty.get(shelf_key(one), 0.0) > now for one in lines)
 
     async def _tell_of_first(self, call: Call, wanted: OrderIn, refusal: CardrailError) -> None:
         """A key that was used is told of before anything else that is wrong by now. Raises IdempotencyConflict."""
