@@ -164,17 +164,17 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         {"failures": 5},
         audience=Audience.OPERATOR,
     ),
-    "supplier.cost_held": EventType(
-        "supplier",
-        "Costs jumped further than may be taken over unseen: the old ones hold until the operator decides.",
-        {"products": 2, "supplier_skus": ["A-100", "A-200"]},
-        audience=Audience.OPERATOR,
-    ),
     "supplier.up": EventType("supplier", "A supplier answers again.", {}, audience=Audience.OPERATOR),
     "supplier.balance_low": EventType(
         "supplier",
         "What we have at a supplier is below the mark, or will be used up within a day. Told again after an hour at the soonest.",
         {"balance_minor": 120_000, "currency": "USD", "dry_in_seconds": 43_200},
+        audience=Audience.OPERATOR,
+    ),
+    "supplier.cost_held": EventType(
+        "supplier",
+        "Costs of a supplier's products jumped, and nothing of them is bought until an operator says yes (`cardrail supplier accept`).",
+        {"products": 1, "supplier_skus": ["steam-in-100"]},
         audience=Audience.OPERATOR,
     ),
     "hold.overdue": EventType(
