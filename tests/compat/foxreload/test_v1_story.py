@@ -131,3 +131,11 @@ def test_what_cannot_be_sold_is_refused_and_nothing_is_paid(shop: CompatShop, cl
             client.order(sku, quantity, f"story-{sku}-{quantity}")
         assert (refusal.value.status, refusal.value.code) == (status, code)
     assert client.available() == before
+
+
+def test_a_base_url_with_the_prefix_in_it_reaches_the_same_surface(shop: CompatShop) -> None:
+    headers = {"Authorization": f"Bearer {shop.credential('foxreload')['api_key']}"}
+    root = f"{shop.url}/compat/foxreload"
+    once, twice = (httpx2.get(f"{root}{prefix}/balance", headers=headers, trust_env=False) for prefix in ("/v1", "/v1/v1"))
+    assert once.status_code == twice.status_code == 200
+    assert once.json() == twice.json()

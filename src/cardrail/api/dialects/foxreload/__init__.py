@@ -18,10 +18,14 @@ __all__ = ["DIALECT"]
 
 
 def _build(desk: Desk, profile: FoxreloadProfile) -> list[tuple[str, Surface]]:
+    """Each surface below its prefix; and once more for clients that put the prefix before each path, and have it in their base URL too."""
+    v1, public = v1_surface(desk, profile.v1), public_surface(desk, profile.public)
     return [
         ("", generic_surface(desk, profile.generic)),
-        ("/v1", v1_surface(desk, profile.v1)),
-        ("/api", public_surface(desk, profile.public)),
+        ("/v1", v1),
+        ("/v1/v1", v1),
+        ("/api", public),
+        ("/api/api", public),
     ]
 
 
