@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -130,6 +131,7 @@ class SettlementMachine(RuleBasedStateMachine):
             assert totals[purpose] == books.get(purpose, 0), purpose
 
 
+@pytest.mark.prove
 def test_statements_add_up_whatever_happens(db: Database, full_counts: bool, tmp_path: Path) -> None:
     machine = type("Machine", (SettlementMachine,), {"database": db, "keys": create_key_file(tmp_path / "keys")})
     examples, steps = (200, 25) if full_counts else (6, 12)

@@ -18,6 +18,7 @@ from cardrail.cli.bench.load import Ask, Result
 from cardrail.cli.bench.past import write_past
 from cardrail.cli.bench.postgres import Postgres
 from cardrail.cli.bench.report import Row
+from cardrail.cli.bench.settlement import measure
 from cardrail.cli.bench.site import RACE_SKU, Site, site
 from cardrail.cli.bench.yardstick import Yardstick
 
@@ -421,6 +422,22 @@ def _spent(place: Site) -> int:
         return int(tx.exec_driver_sql("SELECT sum(debits_posted) FROM accounts WHERE purpose = 'wallet'").scalar_one())
 
 
+# --- the books --------------------------------------------------------------------------------------------------------
+
+
+def settlement(bench: Bench) -> list[Row]:
+    """A million movements of one wallet in one statement."""
+    count = bench.size(1_000_000)
+    with site() as place:
+        task = bench.progress.add_task(f"a statement of {count:,} movements", total=count)
+        place.stock(100)
+        must_succeed(place.load([place.order()], count=20, connections=1)[0])
+        place.stop()
+        place.top_up(count)
+        write_past(place, count, lambda done: bench.progress.update(task, completed=done))
+        return measure(place)
+
+
 ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "orders": orders,
     "latency": latency,
@@ -430,5 +447,6 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "import": imports,
     "catalog": catalog,
     "race": race,
+    "settlement": settlement,
     "dialects": lambda bench: dialects(bench.rounds, bench.progress),
 }
