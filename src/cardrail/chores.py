@@ -9,7 +9,7 @@ from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
 from cardrail.orders import expire_unpaid, wake_orders
 from cardrail.settlement import close_due, self_check, sweep_exports
-from cardrail.sourcing import poll_balances
+from cardrail.sourcing import poll_balances, sync_suppliers
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
 from cardrail.webhooks import purge_webhooks
@@ -48,6 +48,10 @@ def chores(cardrail: Cardrail) -> list[Chore]:
     def check_books() -> int:
         return len(self_check(db, clock, cardrail.audit))
 
+    def sync(*, whole: bool) -> int:
+        jump_bps = cardrail.settings.supplier_cost_jump_percent * 100
+        return sync_suppliers(db, clock, cardrail.audit, cardrail.buying.connectors, jump_bps=jump_bps, whole=whole)
+
     return [
         Chore("close-statements", "12 * * * *", close_statements),
         Chore("check-books", "20 3 * * *", check_books),
@@ -56,6 +60,8 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
         Chore("poll-supplier-balances", "*/5 * * * *", lambda: poll_balances(db, clock, cardrail.buying.connectors)),
+        Chore("sync-supplier-stock", "3-59/10 * * * *", lambda: sync(whole=False)),
+        Chore("sync-supplier-catalogs", "51 * * * *", lambda: sync(whole=True)),
         Chore("report-overdue-holds", "*/5 * * * *", report_overdue_holds),
         Chore("anchor-audit", "5 0 * * *", anchor_audit),
         Chore("tell-what-runs-low", "*/30 * * * * *", tell_what_runs_low),

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     supplier_patience_seconds: float = Field(
         default=60.0, ge=0, description="How long an item waits for suppliers that are only busy, before it is given up."
     )
+    supplier_cost_jump_percent: int = Field(
+        default=20, ge=0, le=1_000, description="By how much a supplier's cost may change before an operator is asked."
+    )
     hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
     webhook_networks: str = Field(
         default="",

@@ -2,6 +2,7 @@
 
 SourcingError
 ├── SupplierNotFound, SupplierNameTaken, UnknownConnector, InvalidSupplierConfig
+├── SupplierProductNotFound, MappingNotFound, MappingRefused
 ├── InvalidRoute
 ├── AttemptNotFound
 └── SupplierError
@@ -46,6 +47,24 @@ class InvalidSupplierConfig(SourcingError):
     """The supplier's configuration is not what its connector needs."""
 
     code = "invalid_supplier_config"
+
+
+class SupplierProductNotFound(SourcingError):
+    """The supplier has no such product, as far as its last sync knows."""
+
+    code = "supplier_product_not_found"
+
+
+class MappingNotFound(SourcingError):
+    """This product of the supplier's is not mapped to this sku."""
+
+    code = "mapping_not_found"
+
+
+class MappingRefused(SourcingError):
+    """The supplier's product is not what the sku sells: another currency, face value or kind."""
+
+    code = "mapping_refused"
 
 
 class InvalidRoute(SourcingError):

@@ -1,0 +1,682 @@
+"""`cardrail supplier`: whom we buy from, what they sell, which of it is ours, and how they are doing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from cardrail.bootstrap import Cardrail
+from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
+from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
+from cardrail.sourcing import (
+    CONNECTORS,
+    Attempt,
+    ConnectorKind,
+    Health,
+    InvalidSupplierConfig,
+    KeptProduct,
+    NewSupplier,
+    Shelf,
+    Suggestion,
+    Supplier,
+    SupplierState,
+    SyncReport,
+    TrialState,
+    accept_costs,
+    change_supplier,
+    connector_kind,
+    cost_words,
+    create_supplier,
+    dry_in_seconds,
+    face_words,
+    get_supplier,
+    list_suppliers,
+    load_health,
+    load_mappings,
+    load_products,
+    load_shelves,
+    map_product,
+    open_attempts,
+    poll_balance,
+    product_row,
+    set_balance_alert,
+    suggest,
+    sync_supplier,
+    try_supplier,
+    unmap_product,
+    unmapped,
+)
+
+app = typer.Typer(help="Suppliers: connect them, sync what they sell, map it to skus, watch them.", no_args_is_help=True)
+
+ACTOR = "cli"
+PAIRS_MAX = 100_000
+
+SupplierArg = Annotated[str, typer.Argument(help="The supplier's name or id, sup_…", metavar="SUPPLIER")]
+TheirSku = Annotated[str, typer.Argument(help="The product, as the supplier calls it.", metavar="THEIR_SKU")]
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option("--config", "-c", help="name=text, or name:=JSON for a number, true or a list; repeat it. No secrets here."),
+]
+ConfigFile = Annotated[Path | None, typer.Option(help="The configuration as a JSON object.", exists=True, dir_okay=False)]
+SecretsOption = Annotated[
+    Path | None,
+    typer.Option(help="File of the secrets, - for standard input: a JSON object, or the one secret as it is. Unset: asked for."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+# --- who they are -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def kinds(as_json: AsJson = False) -> None:
+    """List the protocols that suppliers may speak, and what each needs to be told."""
+    if as_json:
+        show_json({"items": [_kind(one) for one in CONNECTORS.values()]})
+        return
+    for one in CONNECTORS.values():
+        out.print(f"[bold]{one.name}[/bold]  {escape(one.title)}")
+        for field in one.fields:
+            notes = [word for word, is_so in (("secret", field.is_secret), ("optional", not field.is_required)) if is_so]
+            notes += [f"{field.default} unless set"] if field.default is not None else []
+            after = f" ({', '.join(notes)})" if notes else ""
+            out.print(f"    {field.name}{after}: {escape(field.help)}")
+
+
+@app.command()
+def add(
+    kind: Annotated[str, typer.Argument(help="Its protocol; `cardrail supplier kinds` lists them.")],
+    name: Annotated[str, typer.Argument(help="A name of your choice.")],
+    *,
+    code: Annotated[str, typer.Option("--currency", help="In which it charges us.")],
+    mode: Annotated[Mode, typer.Option("--mode", help="live, or test: for test orders.")] = Mode.LIVE,
+    config: ConfigOption = None,
+    config_file: ConfigFile = None,
+    secrets: SecretsOption = None,
+    priority: Annotated[int, typer.Option(help="Lower is asked sooner, under the policy `priority`.")] = 100,
+    weight: Annotated[int, typer.Option(min=0, help="Its share, under the policy `weighted`.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Connect a supplier. Nothing is asked of it yet: `cardrail supplier test` does. Its secrets are sealed, and never shown again."""
+    with open_context() as ctx:
+        found = connector_kind(kind)
+        given = _config(config, config_file)
+        _warn_unknown(found, given)
+        new = NewSupplier(name, kind, mode, currency(code).code, given, priority=priority, weight=weight)
+        made = create_supplier(ctx.db, ctx.clock, ctx.audit, ctx.sealer, new, _secrets(found, secrets), actor=ACTOR)
+    if as_json:
+        show_json(_plain(made))
+        return
+    out.print(f"[bold]{made.id}[/bold] {escape(made.name)}")
+    out.print(f"Next: cardrail supplier test {escape(made.name)}")
+
+
+@app.command()
+def change(
+    supplier: SupplierArg,
+    *,
+    config: ConfigOption = None,
+    config_file: ConfigFile = None,
+    secrets: SecretsOption = None,
+    priority: Annotated[int | None, typer.Option(help="Lower is asked sooner, under the policy `priority`.")] = None,
+    weight: Annotated[int | None, typer.Option(min=0, help="Its share, under the policy `weighted`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is given. --config changes single names, --config-file replaces all of them, --secrets replaces all secrets."""
+    with open_context() as ctx:
+        with ctx.db.read() as tx:
+            known = get_supplier(tx, supplier)
+        kind = connector_kind(known.kind)
+        changed = None
+        if config or config_file is not None:
+            changed = _config(config, config_file) if config_file is not None else {**known.config, **_config(config, None)}
+            _warn_unknown(kind, changed)
+        done = change_supplier(
+            ctx.db,
+            ctx.clock,
+            ctx.audit,
+            ctx.sealer,
+            known.id,
+            actor=ACTOR,
+            config=changed,
+            secrets=_secrets(kind, secrets) if secrets is not None else None,
+            priority=priority,
+            weight=weight,
+        )
+    _done(done, f"{done.name} is changed.", as_json=as_json)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List suppliers, how much of theirs is known, and how they are doing."""
+    with open_context() as ctx, ctx.db.read() as tx:
+        found = list_suppliers(tx, with_retired=True)
+        shelves = load_shelves(tx)
+        health = {one.id: load_health(tx, one.id) for one in found}
+        now = to_micros(ctx.clock.now())
+    if as_json:
+        items = [{**_plain(one), **_shelf(shelves.get(one.id)), "health": _health(one, health[one.id], now)} for one in found]
+        show_json({"items": items})
+        return
+    table = Table("name", "kind", "mode", "state", "products", "mapped", "held", "balance", "breaker", box=None)
+    for one in found:
+        shelf, state = shelves.get(one.id, Shelf()), health[one.id]
+        counts = [str(shelf.products), str(shelf.mappings), str(shelf.held)]
+        balance = _amount(state.balance_minor, one.currency)
+        table.add_row(escape(one.name), one.kind, one.mode.value, one.state.value, *counts, balance, state.breaker)
+    out.print(table)
+
+
+@app.command()
+def show(supplier: SupplierArg, as_json: AsJson = False) -> None:
+    """Show a supplier: its settings, never its secrets."""
+    with open_context() as ctx, ctx.db.read() as tx:
+        one = get_supplier(tx, supplier)
+        shelf = load_shelves(tx).get(one.id)
+        health = _health(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
+    if as_json:
+        show_json({**_plain(one), **_shelf(shelf), "health": health})
+        return
+    out.print(f"[bold]{one.id}[/bold] {escape(one.name)}: {one.kind}, {one.mode.value}, {one.state.value}")
+    _facts(
+        {
+            "charges in": one.currency,
+            "priority": one.priority,
+            "weight": one.weight,
+            "secrets": "sealed" if one.secrets is not None else "none",
+            **{f"config {name}": value for name, value in sorted(one.config.items())},
+            **_shelf(shelf),
+        }
+    )
+
+
+@app.command("test")
+def try_(supplier: SupplierArg, as_json: AsJson = False) -> None:
+    """Ask the supplier everything that buys nothing, and say what works. Exit code 1 if something does not."""
+    with open_context() as ctx:
+        with ctx.db.read() as tx:
+            one = get_supplier(tx, supplier)
+        with err.status(f"Asking {escape(one.name)} …"):
+            trials = try_supplier(ctx.buying.connectors.of(one), one.currency)
+    if as_json:
+        show_json({"supplier": one.id, "name": one.name, "trials": trials})
+    else:
+        for trial in trials:
+            style = {TrialState.WORKS: "green", TrialState.FAILS: "red"}.get(trial.state, "dim")
+            out.print(f"[{style}]{trial.call}: {trial.state.value.replace('_', ' ')}[/{style}], {escape(trial.words)}")
+    if any(trial.state is TrialState.FAILS for trial in trials):
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def enable(supplier: SupplierArg, as_json: AsJson = False) -> None:
+    """Buy from it (again)."""
+    _set_state(supplier, SupplierState.ACTIVE, "is bought from.", as_json=as_json)
+
+
+@app.command()
+def disable(supplier: SupplierArg, as_json: AsJson = False) -> None:
+    """Buy nothing new from it. What is open there is still asked after."""
+    _set_state(supplier, SupplierState.PAUSED, "gets no new orders.", as_json=as_json)
+
+
+# --- what they sell ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def sync(
+    supplier: SupplierArg,
+    *,
+    take_missing: Annotated[
+        bool, typer.Option("--take-missing", help="Also believe a catalog that lacks more than half of what it had.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for catalog, stock and costs now, and say what changed. Workers do the same every hour."""
+    with open_context() as ctx, _progress() as progress:
+        task = progress.add_task("Asking", total=None)
+        report = sync_supplier(
+            ctx.db,
+            ctx.clock,
+            ctx.audit,
+            ctx.buying.connectors,
+            supplier,
+            jump_bps=ctx.settings.supplier_cost_jump_percent * 100,
+            actor=ACTOR,
+            take_missing=take_missing,
+            progress=lambda count: progress.update(task, description=f"{count} products"),
+        )
+    if as_json:
+        show_json(report)
+    else:
+        _show_report(report)
+
+
+@app.command("products")
+def products_(
+    supplier: SupplierArg,
+    *,
+    only_unmapped: Annotated[bool, typer.Option("--unmapped", help="Only what is no sku of ours yet.")] = False,
+    only_held: Annotated[bool, typer.Option("--held", help="Only those whose cost jumped and waits.")] = False,
+    find: Annotated[str, typer.Option(help="Only those with this in their name or sku.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """List what a supplier sells, as the last sync told it, and which sku of ours it is."""
+    with open_context() as ctx, ctx.db.read() as tx:
+        one = get_supplier(tx, supplier)
+        found = list(unmapped(tx, one.id)) if only_unmapped else load_products(tx, one.id)
+        skus = _skus(ctx, load_mappings(tx, one.id))
+    wanted = find.casefold()
+    found = [
+        row
+        for row in found
+        if (not only_held or row.is_held) and (wanted in row.name.casefold() or wanted in row.supplier_sku.casefold())
+    ]
+    if as_json:
+        items = [{**product_row(row), "skus": skus.get(row.supplier_sku, [])} for row in found[:limit]]
+        show_json({"items": items, "count": len(found)})
+        return
+    table = Table(*_columns("their sku", "name", "face value", "cost", "stock", "our sku"), box=None)
+    for row in found[:limit]:
+        ours = " ".join(skus.get(row.supplier_sku, []))
+        table.add_row(escape(row.supplier_sku), escape(row.name), face_words(row), cost_words(row), _stock(row), escape(ours))
+    out.print(table)
+    if len(found) > limit:
+        err.print(f"{len(found) - limit} more: --limit, --find")
+
+
+@app.command()
+def accept(
+    supplier: SupplierArg,
+    their_skus: Annotated[list[str] | None, typer.Argument(help="Products whose new cost is right.", metavar="THEIR_SKU")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All of its costs that wait.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say yes to costs that jumped: the products are bought again, at the new cost. `products --held` lists them."""
+    if bool(their_skus) == everything:
+        raise typer.BadParameter("name products, or give --all")
+    with open_context() as ctx:
+        accepted = accept_costs(ctx.db, ctx.clock, ctx.audit, supplier, None if everything else their_skus, actor=ACTOR)
+    if as_json:
+        show_json({"items": [product_row(one) for one in accepted]})
+        return
+    for one in accepted:
+        out.print(f"{escape(one.supplier_sku)} costs {cost_words(one)}")
+    if not accepted:
+        out.print("No cost waits.")
+
+
+# --- which of it is ours ----------------------------------------------------------------------------------------------
+
+
+@app.command("map")
+def map_(
+    supplier: SupplierArg,
+    their_sku: Annotated[str | None, typer.Argument(help="The product, as the supplier calls it.", metavar="THEIR_SKU")] = None,
+    our_sku: Annotated[str | None, typer.Argument(help="Our sku that it is.", metavar="OUR_SKU")] = None,
+    *,
+    cost: Annotated[
+        str | None, typer.Option(help="What one costs, in the supplier's currency, where it tells neither catalog nor cost.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Lines of THEIR_SKU,OUR_SKU: all or none.", exists=True, dir_okay=False)
+    ] = None,
+    suggestions: Annotated[
+        bool, typer.Option("--suggest", help="Show what unmapped products may be, by name and face value.")
+    ] = False,
+    take: Annotated[bool, typer.Option("--take", help="With --suggest: map those that are sure.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which product of a supplier's is which sku of ours. Orders for the sku may then be bought there.
+
+    One pair as arguments, many by --file, or what looks alike by --suggest.
+    """
+    ways = [their_sku is not None, file is not None, suggestions]
+    if sum(ways) != 1 or (their_sku is None) != (our_sku is None) or (take and not suggestions) or (cost and not their_sku):
+        raise typer.BadParameter("give THEIR_SKU and OUR_SKU, or --file, or --suggest")
+    with open_context() as ctx:
+        with ctx.db.read() as tx:
+            one = get_supplier(tx, supplier)
+        if suggestions:
+            _suggest(ctx, one, take=take, as_json=as_json)
+            return
+        pairs = _pairs(file) if file is not None else [(their_sku or "", our_sku or "")]
+        unit = Money.parse(cost, one.currency) if cost is not None else None
+        _map(ctx, one, pairs, cost=unit)
+    if as_json:
+        show_json({"supplier": one.id, "mapped": [{"supplier_sku": theirs, "sku": ours} for theirs, ours in pairs]})
+    else:
+        out.print(f"{len(pairs)} mapped.")
+
+
+@app.command()
+def unmap(
+    supplier: SupplierArg,
+    their_sku: TheirSku,
+    our_sku: Annotated[str | None, typer.Argument(help="Our sku; unset: all that it is.", metavar="OUR_SKU")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a mapping: nothing new is bought by it."""
+    with open_context() as ctx:
+        snapshot = ctx.catalog.current()
+        ended = unmap_product(ctx.db, ctx.clock, ctx.audit, snapshot, supplier, their_sku, our_sku, actor=ACTOR)
+        skus = [sku for some in _skus(ctx, ended).values() for sku in some]
+    if as_json:
+        show_json({"supplier": supplier, "unmapped": [{"supplier_sku": their_sku, "sku": sku} for sku in skus]})
+    else:
+        out.print(f"{escape(their_sku)} is not {escape(', '.join(skus))} any more.")
+
+
+# --- how they are doing -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def balance(
+    supplier: SupplierArg,
+    *,
+    alert_below: Annotated[str | None, typer.Option(help="From now on tell of a balance below this, in its currency.")] = None,
+    no_alert: Annotated[bool, typer.Option("--no-alert", help="Tell only of a balance that is used up within a day.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask what we have there, keep it, and say how long it will last as days have been going."""
+    with open_context() as ctx:
+        with ctx.db.read() as tx:
+            one = get_supplier(tx, supplier)
+            health = load_health(tx, one.id)
+        if alert_below is not None or no_alert:
+            below = Money.parse(alert_below, one.currency).minor if alert_below is not None else None
+            health = set_balance_alert(ctx.db, one.id, below)
+        connector = ctx.buying.connectors.of(one)
+        if connector.capabilities.has_balance:
+            with err.status(f"Asking {escape(one.name)} …"):
+                health = poll_balance(ctx.db, ctx.clock, connectors=ctx.buying.connectors, supplier=one)
+        elif not as_json:
+            err.print(f"{escape(one.name)} does not tell balances.")
+        figures = _health(one, health, to_micros(ctx.clock.now()))["balance"]
+    if as_json:
+        show_json({"supplier": one.id, **figures})
+    else:
+        _facts(figures)
+
+
+@app.command()
+def health(supplier: SupplierArg, as_json: AsJson = False) -> None:
+    """Show what was measured: answers, latency, circuit breaker, bad codes, balance, and what is not resolved."""
+    with open_context() as ctx, ctx.db.read() as tx:
+        one = get_supplier(tx, supplier)
+        found = _health(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
+        waiting = open_attempts(tx, [one.id])
+    if as_json:
+        show_json({"supplier": one.id, **found, "unresolved": [_attempt(each) for each in waiting]})
+        return
+    figures = found.pop("balance")
+    _facts({**found, **{f"balance: {name}": value for name, value in figures.items()}, "unresolved purchases": len(waiting)})
+    for each in waiting[:20]:
+        out.print(f"  {each.id} {each.state.value} {each.quantity} x {escape(each.supplier_sku)} of {each.order_id}")
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _config(given: Iterable[str] | None, file: Path | None) -> dict[str, Any]:
+    """Names and values of a configuration. Raises InvalidSupplierConfig."""
+    found: dict[str, Any] = {}
+    if file is not None:
+        found = _object(file.read_text(), "the configuration file")
+    for one in given or ():
+        name, mark, value = one.partition("=")
+        if not mark or not name.strip(":"):
+            raise InvalidSupplierConfig(given=name[:40], reason="write name=text or name:=JSON")
+        if not name.endswith(":"):
+            found[name] = value
+            continue
+        try:
+            found[name[:-1]] = json.loads(value)
+        except ValueError:
+            raise InvalidSupplierConfig(field=name[:-1], reason="what stands after := is not JSON") from None
+    return found
+
+
+def _secrets(kind: ConnectorKind, file: Path | None) -> dict[str, Secret]:
+    """The secrets that this kind needs: from a file, from standard input, or asked for without an echo."""
+    wanted = [one for one in kind.fields if one.is_secret]
+    if file is None and sys.stdin.isatty():
+        asked = {
+            one.name: typer.prompt(
+                f"{one.name} ({one.help})", hide_input=True, err=True, default=None if one.is_required else "", show_default=False
+            )
+            for one in wanted
+        }
+        return {name: Secret(text) for name, text in asked.items() if text}
+    if file is None and not any(one.is_required for one in wanted):
+        return {}
+    text = (sys.stdin.read(1_000_000) if file is None or str(file) == "-" else _text_of(file)).strip()
+    if not text:
+        return {}
+    if text.startswith("{") or len(wanted) != 1:
+        found = _object(text, "the secrets")
+        if not all(isinstance(value, str) for value in found.values()):
+            raise InvalidSupplierConfig(reason="each secret is a text")
+        unknown = sorted(found.keys() - {one.name for one in wanted})
+        if unknown:
+            raise InvalidSupplierConfig(reason=f"there is no secret called {', '.join(unknown)[:100]}")
+        return {name: Secret(value) for name, value in found.items()}
+    return {wanted[0].name: Secret(text)}
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise typer.BadParameter(f"{error.strerror}: {file}", param_hint="--secrets") from None
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None  # the text may be a secret: nothing of it is shown
+    if not isinstance(found, dict):
+        raise InvalidSupplierConfig(reason=f"{what} must be a JSON object")
+    return found
+
+
+def _warn_unknown(kind: ConnectorKind, given: dict[str, Any]) -> None:
+    secret = sorted(one.name for one in kind.fields if one.is_secret and one.name in given)
+    if secret:
+        raise InvalidSupplierConfig(field=secret[0], reason="it is a secret: leave it out, and it is asked for, or use --secrets")
+    unknown = sorted(given.keys() - {one.name for one in kind.fields})
+    if unknown:
+        err.print(f"[yellow]{escape(kind.name)} does not say that it needs: {escape(', '.join(unknown))}[/yellow]")
+
+
+def _set_state(supplier: str, state: SupplierState, words: str, *, as_json: bool) -> None:
+    with open_context() as ctx:
+        done = change_supplier(ctx.db, ctx.clock, ctx.audit, ctx.sealer, supplier, actor=ACTOR, state=state)
+    _done(done, f"{done.name} {words}", as_json=as_json)
+
+
+def _map(ctx: Cardrail, one: Supplier, pairs: list[tuple[str, str]], *, cost: Money | None = None) -> None:
+    snapshot = ctx.catalog.current()
+    map_product(ctx.db, ctx.clock, ctx.audit, snapshot, one.id, pairs, actor=ACTOR, cost=cost)
+    offers = [offer for _, sku in pairs if (offer := snapshot.offer(sku)) is not None]
+    from_stock = sorted({offer.sku for offer in offers if offer.sourcing == "stock"})
+    if from_stock:
+        names = escape(", ".join(from_stock[:10]))
+        err.print(f"[yellow]Sold from stock only, until the catalog says on_demand or hybrid: {names}[/yellow]")
+
+
+def _suggest(ctx: Cardrail, one: Supplier, *, take: bool, as_json: bool) -> None:
+    with ctx.db.read() as tx:
+        waiting = list(unmapped(tx, one.id))
+    found = suggest(waiting, ctx.catalog.current())
+    sure = [(each.product.supplier_sku, each.offer.sku) for each in found if each.is_sure]
+    if take and sure:
+        _map(ctx, one, sure)
+    if as_json:
+        show_json({"supplier": one.id, "items": [_suggestion(each) for each in found], "mapped": len(sure) if take else 0})
+        return
+    table = Table(*_columns("their sku", "name", "face value", "our sku", "alike"), box=None)
+    for each in found:
+        product = each.product
+        alike = f"{each.percent} %{', sure' if each.is_sure else ''}"
+        table.add_row(escape(product.supplier_sku), escape(product.name), face_words(product), escape(each.offer.sku), alike)
+    out.print(table)
+    done = f"{len(sure)} mapped" if take else f"{len(sure)} sure: --take maps them"
+    err.print(f"{len(found)} suggestions for {len(waiting)} unmapped products, {done}.")
+
+
+def _pairs(file: Path) -> list[tuple[str, str]]:
+    """Lines of THEIR_SKU,OUR_SKU; the last comma counts, because their skus may hold one."""
+    pairs: list[tuple[str, str]] = []
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        theirs, mark, ours = line.rpartition(",")
+        if not mark or not theirs.strip() or not ours.strip() or len(pairs) >= PAIRS_MAX:
+            raise typer.BadParameter(f"line {number} is not THEIR_SKU,OUR_SKU", param_hint="--file")
+        pairs.append((theirs.strip(), ours.strip()))
+    return pairs
+
+
+def _skus(ctx: Cardrail, mappings: Iterable[Any]) -> dict[str, list[str]]:
+    """Our skus by the supplier's."""
+    snapshot = ctx.catalog.current()
+    found: dict[str, list[str]] = {}
+    for one in mappings:
+        offer = snapshot.denomination(one.denomination_id)
+        found.setdefault(one.supplier_sku, []).append(offer.sku if offer is not None else one.denomination_id)
+    return found
+
+
+def _show_report(report: SyncReport) -> None:
+    for change in report.changes:
+        out.print(f"{change.kind}: {escape(change.sku)} {escape(change.name)}: {escape(change.words)}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
+    out.print(f"{report.listed} listed: {counts}, {report.restocked} with another stock.")
+    if report.unusable:
+        out.print(f"{report.unusable} cannot be kept: an unknown currency, or an amount that is none.")
+    if report.withheld:
+        out.print(
+            f"[yellow]{report.withheld} are listed no more, most of what there was: left as they were. Right? --take-missing[/yellow]"
+        )
+    if report.counts["held"]:
+        out.print(f"[yellow]Nothing is bought of what is held until: cardrail supplier accept {escape(report.supplier)}[/yellow]")
+
+
+def _progress() -> Progress:
+    return Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True)
+
+
+def _columns(*names: str) -> list[Column]:
+    return [Column(name, overflow="fold", no_wrap=name.endswith("sku")) for name in names]
+
+
+def _facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        said = escape(str(value)) if value is not None else "not known"
+        out.print(f"{name if name.startswith('config ') else name.replace('_', ' ')}: {said}")
+
+
+def _done(one: Supplier, sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json(_plain(one))
+    else:
+        out.print(escape(sentence))
+
+
+def _amount(minor: int | None, code: str) -> str:
+    return f"{format_minor(minor, currency(code).digits)} {code}" if minor is not None else ""
+
+
+def _stock(row: KeptProduct) -> str:
+    return "none" if not row.is_available else "not told" if row.stock is None else str(row.stock)
+
+
+def _kind(one: ConnectorKind) -> dict[str, Any]:
+    return {"name": one.name, "title": one.title, "fields": one.fields}
+
+
+def _plain(one: Supplier) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "mode": one.mode.value,
+        "state": one.state.value,
+        "currency": one.currency,
+        "config": one.config,
+        "has_secrets": one.secrets is not None,
+        "priority": one.priority,
+        "weight": one.weight,
+        "created_at": rfc3339(from_micros(one.created_at)),
+    }
+
+
+def _shelf(shelf: Shelf | None) -> dict[str, Any]:
+    shelf = shelf or Shelf()
+    seen = rfc3339(from_micros(shelf.seen_at)) if shelf.seen_at is not None else None
+    return {"products": shelf.products, "mapped": shelf.mappings, "held": shelf.held, "synced_at": seen}
+
+
+def _health(one: Supplier, found: Health, now: int) -> dict[str, Any]:
+    def moment(micros: int | None) -> str | None:
+        return rfc3339(from_micros(micros)) if micros is not None else None
+
+    left = dry_in_seconds(found, now)
+    below = found.alert_below_minor
+    return {
+        "breaker": found.breaker,
+        "retry_at": moment(found.retry_at),
+        "blocked_until": moment(found.blocked_until),
+        "calls": found.calls,
+        "unanswered": found.failures,
+        "success_percent": found.success_e6 / 10_000,
+        "latency_ms": found.latency_us // 1_000,
+        "units_bought": found.units_bought,
+        "bad_codes": found.bad_codes,
+        "bad_codes_percent": round(100 * found.bad_codes / found.units_bought, 3) if found.units_bought else None,
+        "balance": {
+            "amount": _amount(found.balance_minor, one.currency) or None,
+            "told_at": moment(found.balance_at),
+            "spent_today": _amount(found.spent_day_minor, one.currency),
+            "spent_a_day": _amount(found.burn_day_minor, one.currency) if found.burn_day_minor else None,
+            "lasts_hours": left // 3_600 if left is not None else None,
+            "alert_below": _amount(below, one.currency) if below is not None else None,
+        },
+    }
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "order_id": one.order_id,
+        "state": one.state.value,
+        "supplier_sku": one.supplier_sku,
+        "quantity": one.quantity,
+        "asked_at": rfc3339(from_micros(one.asked_at)),
+        "deadline_at": rfc3339(from_micros(one.deadline_at)),
+    }
+
+
+def _suggestion(one: Suggestion) -> dict[str, Any]:
+    product = one.product
+    return {
+        "supplier_sku": product.supplier_sku,
+        "name": product.name,
+        "sku": one.offer.sku,
+        "percent": one.percent,
+        "is_sure": one.is_sure,
+    }
