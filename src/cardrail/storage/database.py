@@ -56,6 +56,11 @@ class FairLock:
             else:
                 self._held = False
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return bool(self._waiting)
+
     def _leave(self, turn: threading.Lock) -> None:
         with self._guard:
             if turn in self._waiting:

@@ -2,7 +2,7 @@
 
 Background work on SQLite would otherwise pay a disk flush for each small transaction, and thirty threads would stand in the queue for
 the file before the order lane. Here they have one place in that queue between them: whoever gets it does what the others have put down,
-each in a savepoint of its own, and commits once. It lets go after some milliseconds, so that nobody else waits for long.
+each in a savepoint of its own, and commits once. It lets go after some milliseconds, and sooner where somebody else waits for the file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from cardrail.storage.database import Database, Tx, in_tx
 T = TypeVar("T")
 
 GROUP_MAX: Final = 32
+GROUP_MIN: Final = 2
+"""What is done before others who wait for the file are let through."""
 CONNECTIONS_MAX: Final = 8
 """Connections that these threads use at once on PostgreSQL: the others are for orders and readers."""
 GROUP_SECONDS: Final = 0.012
@@ -75,6 +77,8 @@ class GroupWriter:
                         break
                     done.append(entry)
                     self._do(entry)
+                    if len(done) >= GROUP_MIN and self._db.write_lock.is_wanted:
+                        break
         except Exception:  # the commit of all failed: each on its own, so that only those that cannot be written fail
             for entry in done:
                 self._do_alone(entry)
