@@ -301,8 +301,9 @@ def a_file(lines: list[TheirLine]) -> str:
     )
 
 
+@pytest.mark.prove
 def test_a_file_is_matched_order_by_order_and_what_agrees_is_reconciled(
-    ledgers: Ledgers, take: Import, full_counts: bool
+    ledgers: Ledgers, take: Import, full_counts: bool, proved: Callable[[str], None]
 ) -> None:
     count = 100_000 if full_counts else 400
     world = ledgers.world
