@@ -74,7 +74,7 @@ def test_balances_are_asked_for_and_told_of_before_they_run_dry(shop: Supplied) 
     shop.supplier("A")
     fake = Telling("A", replace(QUICK, has_balance=True))
     shop.connectors.put(shop.suppliers["A"], fake)
-    set_balance_alert(shop.db, shop.suppliers["A"].id, 60_000)
+    set_balance_alert(shop.db, shop.clock, shop.audit, shop.suppliers["A"].id, 60_000, actor="test")
     fake.script.extend(["70000", "50000", "50000", "silent"])
     for _ in range(3):
         assert poll_balances(shop.db, shop.clock, shop.connectors) == 1
@@ -85,3 +85,13 @@ def test_balances_are_asked_for_and_told_of_before_they_run_dry(shop: Supplied) 
         to_micros(shop.clock.now()),
         ["supplier.balance_low"],
     )
+
+
+def test_a_balance_that_is_nonsense_keeps_no_other_from_being_read(shop: Supplied) -> None:
+    for name, word in (("A", "nonsense"), ("B", "50000")):
+        shop.supplier(name)
+        fake = Telling(name, replace(QUICK, has_balance=True))
+        fake.script.append(word)
+        shop.connectors.put(shop.suppliers[name], fake)
+    assert poll_balances(shop.db, shop.clock, shop.connectors) == 1
+    assert (shop.health("A").balance_minor, shop.health("B").balance_minor) == (None, 50_000)

@@ -397,7 +397,7 @@ def balance(
             health = load_health(tx, one.id)
         if alert_below is not None or no_alert:
             below = Money.parse(alert_below, one.currency).minor if alert_below is not None else None
-            health = set_balance_alert(ctx.db, one.id, below)
+            health = set_balance_alert(ctx.db, ctx.clock, ctx.audit, one.id, below, actor=ACTOR)
         connector = ctx.buying.connectors.of(one)
         if connector.capabilities.has_balance:
             with err.status(f"Asking {escape(one.name)} …"):

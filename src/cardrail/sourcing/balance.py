@@ -12,11 +12,12 @@ import structlog
 
 from cardrail.kernel import Clock, new_event_id, to_micros
 from cardrail.sourcing import store
+from cardrail.sourcing.asking import asked
 from cardrail.sourcing.errors import SourcingError
 from cardrail.sourcing.health import dry_in_seconds, told_balance
 from cardrail.sourcing.model import Health, Supplier, SupplierState
 from cardrail.sourcing.suppliers import Connectors
-from cardrail.storage import Database, Tx, events, insert_events
+from cardrail.storage import AuditLog, Database, Tx, audit_entry, events, insert_events
 
 log = structlog.get_logger("cardrail.sourcing")
 
@@ -30,7 +31,7 @@ def poll_balance(db: Database, clock: Clock, connectors: Connectors, supplier: S
 
     Raises SupplierError's kinds, UnknownConnector, InvalidSupplierConfig. No transaction is open while it is asked.
     """
-    told = [one for one in connectors.of(supplier).balance() if one.currency.code == supplier.currency]
+    told = [one for one in asked("balance", connectors.of(supplier).balance) if one.currency.code == supplier.currency]
     now = to_micros(clock.now())
     with db.transaction() as tx:
         health = store.load_health(tx, supplier.id, lock=True)
@@ -56,11 +57,15 @@ def poll_balances(db: Database, clock: Clock, connectors: Connectors) -> int:
     return count
 
 
-def set_balance_alert(db: Database, supplier_id: str, below_minor: int | None) -> Health:
+def set_balance_alert(
+    db: Database, clock: Clock, audit: AuditLog, supplier_id: str, below_minor: int | None, *, actor: str
+) -> Health:
     """Say below what balance to tell; None: only where the burn rate says that a day is left."""
     with db.transaction() as tx:
         health = replace(store.load_health(tx, supplier_id, lock=True), alert_below_minor=below_minor, alerted_at=None)
         store.save_health(tx, health)
+        details = {"below_minor": below_minor}
+        audit.append(tx, [audit_entry(clock.now(), actor, "supplier.alert_set", subject=supplier_id, details=details)])
     return health
 
 

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import structlog
 
 from cardrail.kernel import BPS_ONE, CardrailError, Clock, Money, currency, format_minor, to_micros
 from cardrail.sourcing import products, store
+from cardrail.sourcing.asking import asked
 from cardrail.sourcing.balance import tell_supplier
 from cardrail.sourcing.connector import Connector, SupplierProduct
-from cardrail.sourcing.errors import NotSupported, OddAnswer, SourcingError, SupplierProductNotFound
+from cardrail.sourcing.errors import NotSupported, SourcingError, SupplierProductNotFound
 from cardrail.sourcing.model import Supplier, SupplierState
 from cardrail.sourcing.products import KeptProduct
 from cardrail.sourcing.suppliers import Connectors, get_supplier
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
 
 log = structlog.get_logger("cardrail.sourcing")
-T = TypeVar("T")
 
 CHANGES_MAX: Final = 1_000
 """Changes that a report names; the rest is counted."""
@@ -243,7 +243,7 @@ def sync_supplier(
     if not (able.has_catalog or able.has_stock or able.has_price):
         raise NotSupported(call="catalog", supplier=supplier.name)
     if able.has_catalog:
-        told = _asked("catalog", lambda: _listed(supplier, connector.catalog(), to_micros(clock.now()), report, progress))
+        told = asked("catalog", lambda: _listed(supplier, connector.catalog(), to_micros(clock.now()), report, progress))
         _write(db, clock, supplier, told, report, jump_bps=jump_bps, keeps_stock=able.has_stock)
         _drop(db, clock, supplier, told, report, take_missing=take_missing)
     _refresh(db, clock, supplier, connector, report, jump_bps=jump_bps)
@@ -387,13 +387,13 @@ def _refresh(db: Database, clock: Clock, supplier: Supplier, connector: Connecto
     if able.has_stock:
         for start in range(0, len(skus), STOCK_AT_ONCE):
             some = skus[start : start + STOCK_AT_ONCE]
-            stock.update(_asked("stock", lambda some=some: dict(connector.stock(some))))  # type: ignore[misc]  # bound now
+            stock.update(asked("stock", lambda some=some: dict(connector.stock(some))))  # type: ignore[misc]  # bound now
     costs: dict[str, Money] = {}
     if able.has_price:
         for one in known:
             if one.face_minor is not None and not (able.has_catalog and one.has_cost):
                 face = Money(one.face_minor, currency(one.currency))
-                costs[one.supplier_sku] = _asked("price", lambda one=one, face=face: connector.price(one.supplier_sku, face, 1))  # type: ignore[misc]  # bound now
+                costs[one.supplier_sku] = asked("price", lambda one=one, face=face: connector.price(one.supplier_sku, face, 1))  # type: ignore[misc]  # bound now
     now = to_micros(clock.now())
     for some in products.in_chunks({*stock, *costs} & mapped):
         with db.transaction() as tx:
@@ -434,13 +434,3 @@ def _finish(db: Database, clock: Clock, audit: AuditLog, supplier: Supplier, rep
 def _tell_held(tx: Tx, supplier: Supplier, changes: Sequence[Change], count: int, now: int) -> None:
     skus = [one.sku for one in changes if one.kind == "held"][:20]
     tell_supplier(tx, "supplier.cost_held", supplier.id, supplier.mode.value, now, {"products": count, "supplier_skus": skus})
-
-
-def _asked(call: str, ask: Callable[[], T]) -> T:
-    """What the connector answers. Raises SupplierError's kinds; anything else that a foreign answer brings about is an OddAnswer."""
-    try:
-        return ask()
-    except CardrailError:
-        raise
-    except Exception as error:  # foreign data: whatever a connector trips over
-        raise OddAnswer(call=call, because=type(error).__name__) from None
