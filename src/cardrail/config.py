@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     )
 
     public_url: str = Field(
-        default="", pattern=r"^(https?://[^\s?#]+)?$", description="Where recipients reach this server: the beginning of claim links."
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Where recipients reach this server: the beginning of claim links.",
     )
     smtp_url: SecretStr | None = Field(
         default=None, description="Mail server, smtp://user:password@host:587 or smtps://…; unset: no e-mail."
@@ -52,7 +54,9 @@ class Settings(BaseSettings):
         default=False, description="Whether a partner may have the codes themselves written into messages."
     )
     brand_name: str = Field(default="", max_length=80, description="Your name on claim pages and in messages.")
-    brand_contact: str = Field(default="", max_length=120, description="Whom recipients may ask: an address or a number, shown as text.")
+    brand_contact: str = Field(
+        default="", max_length=120, description="Whom recipients may ask: an address or a number, shown as text."
+    )
     brand_color: str = Field(
         default="#1d4ed8", pattern=r"^#[0-9a-fA-F]{6}$", description="Colour of buttons on claim pages; their text is white."
     )

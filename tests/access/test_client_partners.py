@@ -73,11 +73,18 @@ TABLE = [
     (S.APPROVED, E.REVOKE, S.REVOKED),
     *[(state, event, None) for state in (S.REJECTED, S.REVOKED) for event in E],
 ]
-PATHS = {S.PENDING: (), S.APPROVED: (E.APPROVE,), S.REJECTED: (E.REJECT,), S.REVOKED: (E.APPROVE, E.REVOKE)}
+PATHS: dict[ClientPartnerState, tuple[ClientPartnerEvent, ...]] = {
+    S.PENDING: (),
+    S.APPROVED: (E.APPROVE,),
+    S.REJECTED: (E.REJECT,),
+    S.REVOKED: (E.APPROVE, E.REVOKE),
+}
 
 
 @pytest.mark.parametrize(("state", "event", "then"), TABLE)
-def test_each_event_in_each_state(db: Database, clock: FrozenClock, state: S, event: E, then: S | None) -> None:
+def test_each_event_in_each_state(
+    db: Database, clock: FrozenClock, state: ClientPartnerState, event: ClientPartnerEvent, then: ClientPartnerState | None
+) -> None:
     made = registered(db, clock, a_partner(db, clock))
     for step in PATHS[state]:
         made = decided(db, clock, made, step)

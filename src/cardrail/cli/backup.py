@@ -245,8 +245,8 @@ def _show_release(report: Release, reading: JournalReading, *, as_json: bool) ->
         out.print(f"{report.attempts_restored} purchases made after the backup are asked about at their suppliers.")
     for lost in report.attempts_lost[:LOST_SHOWN]:
         err.print(
-            f"[yellow]Ask supplier {lost.supplier_id} for order {lost.attempt_id}: {lost.quantity} codes for {lost.order_id}, which is lost."
-            "[/yellow]"
+            f"[yellow]Ask supplier {lost.supplier_id} for order {lost.attempt_id}: {lost.quantity} codes for {lost.order_id}, "
+            "which is lost.[/yellow]"
         )
     out.print("Dry run: nothing was changed.")
 

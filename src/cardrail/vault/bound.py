@@ -1,7 +1,7 @@
 """Codes that arrive already sold: bought for an order item, or generated for a test order. Every code that leaves, leaves the vault.
 
-The bound codes of one process, day, denomination, face value and supplier share a lot, and so a data key. Such a lot has no slices: nobody else
-can be given its codes, unless they come back (``return_to_stock``).
+The bound codes of one process, day, denomination, face value and supplier share a lot, and so a data key. Such a lot has no
+slices: nobody else can be given its codes, unless they come back (``return_to_stock``).
 """
 
 from __future__ import annotations
