@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,8 +142,6 @@ def test_two_that_are_alike_are_not_sure(known: Supplied) -> None:
     assert [(theirs, sure) for theirs, _, sure in guesses(known)] == [("1", False)]
 
 
-def test_what_is_not_sold_is_not_suggested(known: Supplied) -> None:
+def test_what_is_sold_out_at_present_is_suggested_too(known: Supplied) -> None:
     lists(known, "1", "Steam Wallet India", is_available=False)
-    assert guesses(known) == []
-    (product,) = [one for one in _products(known) if one.supplier_sku == "1"]
-    assert suggest([replace(product, is_available=True)], known.catalog.current())
+    assert guesses(known) == [("1", "STEAM-100", True)]

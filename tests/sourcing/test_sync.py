@@ -193,6 +193,17 @@ def test_stock_and_cost_are_asked_for_one_by_one_only_where_the_catalog_is_silen
     assert kept(shop).stock == 0
 
 
+def test_what_was_sold_out_is_sold_again_when_there_is_stock_and_what_is_not_sold_stays_so(shop: Supplied) -> None:
+    able = replace(ABLE, has_stock=True)
+    fake = lister(shop, card(stock=0, is_available=False), abilities=able, stock_left=0)
+    sync(shop)
+    fake.stock_left = 4
+    assert (kinds(refresh(shop)), kept(shop).is_available) == ([("back", "A-CARD")], True)
+    fake.lists[:] = [card(stock=4, is_available=False)]
+    sync(shop)
+    assert (kinds(refresh(shop)), kept(shop).is_available) == ([], False)
+
+
 def test_a_supplier_without_a_catalog_is_asked_for_costs_and_they_jump_too(shop: Supplied) -> None:
     fake = lister(shop, abilities=replace(QUICK, has_price=True), prices={"A-CARD": "84.00"})
     assert kinds(refresh(shop)) == [("changed", "A-CARD")]

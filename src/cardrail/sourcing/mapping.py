@@ -76,12 +76,11 @@ def suggest(unmapped: Iterable[KeptProduct], snapshot: CatalogSnapshot) -> list[
     by_face, ranges = _sorted_offers(snapshot)
     found = []
     for product in unmapped:
-        if product.is_available:
-            candidates = [*by_face.get((product.currency, product.face_minor), []), *ranges.get(product.currency, [])]
-            if product.face_minor is None:
-                candidates = [one for (code, _), some in by_face.items() if code == product.currency for one in some]
-                candidates += ranges.get(product.currency, [])
-            found += _best(product, [one for one in candidates if misfit(product, one.offer) is None])
+        candidates = [*by_face.get((product.currency, product.face_minor), []), *ranges.get(product.currency, [])]
+        if product.face_minor is None:
+            candidates = [one for (code, _), some in by_face.items() if code == product.currency for one in some]
+            candidates += ranges.get(product.currency, [])
+        found += _best(product, [one for one in candidates if misfit(product, one.offer) is None])
     return sorted(found, key=lambda one: (-one.percent, one.product.supplier_sku, one.offer.sku))
 
 

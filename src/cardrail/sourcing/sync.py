@@ -402,7 +402,9 @@ def _refresh(db: Database, clock: Clock, supplier: Supplier, connector: Connecto
             for before in rows.values():
                 sku, cost = before.supplier_sku, costs.get(before.supplier_sku)
                 told = replace(before, held_cost_minor=None, held_cost_bps=None, cost_minor=None, cost_bps=None, updated_at=now)
-                told = replace(told, stock=min(max(stock[sku], 0), _MINOR_MAX) if sku in stock else before.stock)
+                count = min(max(stock[sku], 0), _MINOR_MAX) if sku in stock else before.stock
+                is_back = before.stock == 0 and bool(count)  # it was not sold because there was none
+                told = replace(told, stock=count, is_available=before.is_available or is_back)
                 if cost is not None and 0 <= cost.minor <= _MINOR_MAX:
                     told = replace(told, cost_minor=cost.minor, cost_currency=cost.currency.code)
                 row, change = judge(before, told, is_mapped=True, jump_bps=jump_bps, keeps_stock=True)
