@@ -158,3 +158,23 @@ def test_telegrams_refusals(httpserver: HTTPServer, status: int, body: dict[str,
 def test_telegram_that_answers_nonsense_is_tried_again(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/botT0KEN/sendMessage").respond_with_data("<html>", 502)
     assert not Telegram(Secret("T0KEN"), base_url=httpserver.url_for("/")).send(LETTER).is_final
+
+
+def test_a_long_text_goes_to_telegram_in_pieces(httpserver: HTTPServer) -> None:
+    seen: list[str] = []
+
+    def answer(request: Request) -> Response:
+        seen.append(json.loads(request.data)["text"])
+        return Response(json.dumps({"ok": True, "result": {"message_id": 7}}), content_type="application/json")
+
+    httpserver.expect_request("/botT0KEN/sendMessage", method="POST").respond_with_handler(answer)
+    links = tuple([f"https://gifts.example/c/{n:048d}" for n in range(120)])
+    letter = replace(LETTER, address="42", after=links)
+    assert Telegram(Secret("T0KEN"), base_url=httpserver.url_for("/")).send(letter).ok
+    assert max(len(one) for one in seen) <= 4_000
+    assert all(any(link in text for text in seen) for link in links)
+
+
+def test_an_address_that_cannot_be_written_is_final(mail: Mail) -> None:
+    sent = mail.send(to("=?utf-8?q?x=0D=0ABcc=3A_y?=@b.example"))
+    assert (sent.ok, sent.is_final) == (False, True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from cardrail.delivery import (
 )
 from cardrail.kernel import new_id, to_micros
 from cardrail.orders import OrderNotFound, invalidate_order
+from cardrail.storage import metadata
 from tests.build import NODE, POLICY
 from tests.delivery.build import ClaimWorld
 
@@ -165,6 +167,17 @@ def test_another_partners_order_and_claim_are_unknown(world: ClaimWorld) -> None
         revoke_claim(world.db, world.clock, world.audit, stranger, made.claim.id)
 
 
+def test_an_order_whose_codes_still_arrive_has_no_links_yet(world: ClaimWorld) -> None:
+    """Units are counted in the order of their lots: a code that came later could take another's place."""
+    order = world.order("TEA", 2, buyer=hidden(world))
+    with world.db.transaction() as tx:
+        tx.execute(
+            sa.update(metadata.tables["orders"]).values(state="PROCESSING").where(metadata.tables["orders"].c.id == order.id)
+        )
+    with pytest.raises(NothingToClaim):
+        world.claims(order, per="unit")
+
+
 def test_an_order_without_a_delivered_code_has_nothing_to_claim(world: ClaimWorld) -> None:
     unpaid = world.order("TEA", 1, pay_later=True)
     with pytest.raises(NothingToClaim):
@@ -194,6 +207,8 @@ def test_a_token_is_only_its_own_claims() -> None:
         ("expires_days", {"expires_days": 0}),
         ("email", {"email": "a@b\nBcc: c@d"}),
         ("email", {"email": "nobody"}),
+        ("email", {"email": "=?utf-8?q?x=0D=0ABcc=3A_y?=@b.example"}),
+        ("email", {"email": "a@b..example"}),
         ("telegram", {"telegram": "12; DROP"}),
         ("include_codes", {"include_codes": True, "protection": "PROTECTED"}),
     ],

@@ -21,6 +21,7 @@ from cardrail.delivery import (
     note_bounce,
     register_messages,
     resend_message,
+    revoke_claim,
 )
 from cardrail.delivery.words import MESSAGES
 from cardrail.jobs import Jobs
@@ -208,3 +209,26 @@ def test_a_channel_that_is_not_set_up_is_refused_before_the_order(world: ClaimWo
 def test_every_language_has_every_word() -> None:
     for words in MESSAGES.values():
         assert words.keys() == MESSAGES["en"].keys()
+
+
+def test_a_link_that_is_over_is_not_sent(world: ClaimWorld) -> None:
+    post = Post(world)
+    deliver_order(post.office, post.order(expires_days=1).id)
+    world.clock.advance(days=2)  # type: ignore[attr-defined]  # the tests' clock
+    assert (post.run(), post.postman.letters) == (["failed"], [])
+
+
+def test_what_was_withdrawn_is_not_sent_as_a_code(world: ClaimWorld) -> None:
+    post = Post(world, codes_allowed=True)
+    order = world.order(
+        "TEA",
+        2,
+        buyer=replace(world.partner, may_reveal=False),
+        details={"delivery": {"email": "ann@example.org", "per": "unit", "include_codes": True}},
+    )
+    made = deliver_order(post.office, order.id) or []
+    revoke_claim(world.db, world.clock, world.audit, world.partner, made[0].claim.id)
+    post.run()
+    (letter,) = post.postman.letters
+    assert letter.secrets == ()
+    assert world.signer.token(made[0].claim.id) not in repr([letter.link, letter.after])

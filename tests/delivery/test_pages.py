@@ -13,6 +13,7 @@ import pytest
 
 from cardrail.api.claim.words import WORDS, language_of
 from cardrail.config import Settings
+from cardrail.kernel import Mode
 from cardrail.vault import create_key_file
 from tests.api.build import Served, assert_problem
 
@@ -243,3 +244,19 @@ def test_a_delivery_that_cannot_be_is_refused_before_the_order(server: Served, d
     answer = server.live.post("/v1/orders", json={"items": [{"sku": "TEA", "quantity": 1}], "delivery": delivery})
     assert answer.status_code in {400, 422}, answer.text
     assert server.rows()["orders"] == before["orders"]
+
+
+def test_a_key_that_may_not_see_codes_gets_no_links_to_them(server: Served) -> None:
+    client = server.client(server.a_key("orders:write", mode=Mode.TEST))
+    body = {"items": [{"sku": "TEST_OK", "quantity": 1}], "delivery": {"protection": "PROTECTED"}}
+    assert_problem(client.post("/v1/orders", json=body), 403, "scope_missing")
+
+
+def test_a_form_that_is_none_of_ours_is_a_form_without_a_pin(server: Served, recipient: httpx2.Client) -> None:
+    claim = a_link(server, protection="PROTECTED", pin="4711")
+    assert recipient.post(claim["url"], content=b"a=1&b=2&c=3&d=4&e=5").status_code == 403
+
+
+def test_a_wait_beyond_all_measure_is_the_longest_wait(server: Served) -> None:
+    body = {"items": [{"sku": "TEA", "quantity": 1}]}
+    assert server.live.post("/v1/orders", json=body, headers={"Prefer": "wait=" + "9" * 5_000}).status_code == 201

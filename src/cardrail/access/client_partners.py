@@ -11,7 +11,7 @@ from typing import Final
 from cardrail.access import store
 from cardrail.access.errors import ClientPartnerNotFound, InvalidClientPartner
 from cardrail.access.model import ClientPartner, ClientPartnerEvent, ClientPartnerState, checked_name
-from cardrail.kernel import ClientPartnerId, Clock, Mode, PartnerId, new_id
+from cardrail.kernel import ClientPartnerId, Clock, Mode, PartnerId, is_id, new_id
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 
 CLIENT_PARTNERS_MAX: Final = 10_000
@@ -135,7 +135,7 @@ def list_client_partners(tx: Tx, partner_id: PartnerId, mode: Mode) -> list[Clie
 
 
 def _own(tx: Tx, client_id: str, partner_id: PartnerId | None, mode: Mode | None, *, lock: bool = False) -> ClientPartner:
-    found = store.load_client_partner(tx, client_id, lock=lock)
+    found = store.load_client_partner(tx, client_id, lock=lock) if is_id("clp", client_id) else None
     if found is None or partner_id not in (None, found.partner_id) or mode not in (None, found.mode):
         raise ClientPartnerNotFound
     return found

@@ -58,7 +58,12 @@ class PlaceEndpoint:
         check_content_type(headers, self._limit)
         wanted = decode_body(self._decoder, await read_body(receive, self._limit))
         key = _idempotency_key(headers)
+        waits = _wait_seconds(headers, wanted.processing_mode)
+        needed = (
+            (NEEDED,) if wanted.delivery is None else (NEEDED, "codes:read")
+        )  # whoever has a link, or says where it goes, has the codes
         if wanted.delivery is not None:
+            principal.require("codes:read")
             check_channels(self._desk.parts.office, wish_in(wanted.delivery))
         order_id = new_order_id()
 
@@ -67,12 +72,13 @@ class PlaceEndpoint:
 
         async def again() -> Principal:
             found = await self._desk.gate.authenticate(scope)
-            found.require(NEEDED)
+            for one in needed:
+                found.require(one)
             return found
 
         order, is_new = await self._placing.place(principal, command, again)
-        if order.state is OrderState.PROCESSING and (seconds := _wait_seconds(headers, wanted.processing_mode)):
-            order = await self._placing.settled(order, command(principal).buyer, seconds)
+        if order.state is OrderState.PROCESSING and waits:
+            order = await self._placing.settled(order, command(principal).buyer, waits)
         codes = await self._placing.opened(order)
         if wanted.delivery is not None:
             shown = order_out(order, codes)
@@ -151,8 +157,9 @@ def _wait_seconds(headers: Any, mode: str | None) -> float:
     given = header(headers, b"prefer") or b""
     for preference in given.split(b","):
         name, _, value = preference.partition(b"=")
-        if name.strip().lower() == b"wait" and value.strip().isdigit():
-            return min(float(int(value)), WAIT_SECONDS_LIMIT)
+        seconds = value.strip()
+        if name.strip().lower() == b"wait" and seconds.isdigit():
+            return min(float(int(seconds)), WAIT_SECONDS_LIMIT) if len(seconds) <= 4 else WAIT_SECONDS_LIMIT
     return SYNC_SECONDS if mode == "sync" else 0.0
 
 

@@ -22,6 +22,8 @@ from cardrail.delivery.errors import ChannelNotSet
 from cardrail.kernel import Clock, Secret
 
 TIMEOUT_SECONDS: Final = 20.0
+TELEGRAM_MAX: Final = 4_000
+"""Characters of one message; Telegram takes 4,096."""
 _PERMANENT_TELEGRAM: Final = frozenset({400, 403, 404})
 
 
@@ -92,6 +94,8 @@ class Mail:
             return Sent(False, error=f"the server refused the recipient ({code})", is_final=code >= 500)
         except smtplib.SMTPResponseException as refused:
             return Sent(False, error=f"the server answered {refused.smtp_code}", is_final=500 <= refused.smtp_code < 530)
+        except (ValueError, UnicodeError):
+            return Sent(False, error="the recipient's address cannot be written", is_final=True)
         except (smtplib.SMTPException, OSError) as fault:
             return Sent(False, error=f"the server could not be used ({type(fault).__name__})")
         return Sent(True, provider_id=self._message_id(letter))
@@ -139,9 +143,17 @@ class Telegram:
 
     def send(self, letter: Letter) -> Sent:
         """Post it to the chat. 400, 403 and 404 are final; 429 says when to try again."""
+        sent = Sent(False, error="there is nothing to say", is_final=True)
+        for text in parts_of(text_of(letter)):
+            sent = self._post(letter, text)
+            if not sent.ok:
+                break
+        return sent
+
+    def _post(self, letter: Letter, text: str) -> Sent:
         body = {
             "chat_id": letter.address,
-            "text": text_of(letter),
+            "text": text,
             "link_preview_options": {"is_disabled": True},
             "protect_content": bool(letter.secrets),
         }
@@ -162,6 +174,18 @@ def text_of(letter: Letter) -> str:
     """The message as plain text."""
     parts = [*letter.lines, *letter.secrets, letter.link, *letter.after]
     return "\n\n".join([one for one in parts if one]) + "\n"
+
+
+def parts_of(text: str, most: int = TELEGRAM_MAX) -> list[str]:
+    """A text in pieces that one message holds, cut between paragraphs."""
+    parts = [""]
+    for paragraph in text.split("\n\n"):
+        joined = f"{parts[-1]}\n\n{paragraph}" if parts[-1] else paragraph
+        if len(joined) <= most:
+            parts[-1] = joined
+        else:
+            parts.append(paragraph[:most])
+    return [one for one in parts if one.strip()]
 
 
 def html_of(letter: Letter) -> str:

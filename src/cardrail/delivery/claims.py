@@ -17,6 +17,8 @@ from cardrail.kernel import Clock, OrderId, Secret, new_event_id, new_id, to_mic
 from cardrail.orders import Buyer, Order, OrderState, get_order, reveal_part
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx, insert_events, is_unique_violation
 
+DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
+"""States of an order whose codes are all there."""
 _DAY: Final = 86_400 * 1_000_000
 CLAIMS_MAX: Final = 1_000
 """Links of one order."""
@@ -33,13 +35,13 @@ class NewClaim:
 def make_claims(
     db: Database, clock: Clock, audit: AuditLog, signer: LinkSigner, buyer: Buyer, order_id: OrderId, wish: Wish
 ) -> list[NewClaim]:
-    """Links to what the order has delivered; those that it has already are kept, and answered without their PINs.
+    """Links to what a final order has delivered; those that it has already are kept, and answered without their PINs.
 
     Raises OrderNotFound, NothingToClaim, InvalidDelivery.
     """
     check_wish(wish)
     order = get_order(db, buyer, order_id)
-    if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
+    if order.state not in DELIVERED:  # while codes still arrive, nobody can say which unit is whose
         raise NothingToClaim(order_id=order_id, state=order.state.value)
     parts = list(parts_of(order, wish.per))
     if len(parts) > CLAIMS_MAX:

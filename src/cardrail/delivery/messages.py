@@ -15,7 +15,7 @@ import msgspec
 
 from cardrail.delivery import store
 from cardrail.delivery.channels import Channel, Letter, Sent
-from cardrail.delivery.claims import NewClaim, claims_in
+from cardrail.delivery.claims import DELIVERED, NewClaim, claims_in
 from cardrail.delivery.errors import ChannelNotSet, MessageNotFound
 from cardrail.delivery.model import LinkSigner, Wish
 from cardrail.delivery.words import MESSAGES, RIGHT_TO_LEFT, message_language
@@ -103,7 +103,7 @@ def deliver_order(office: PostOffice, order_id: OrderId) -> list[NewClaim] | Non
     wish = wish_of(order)
 
     def work(tx: Tx) -> list[NewClaim] | None:
-        if not end_delivery(tx, order_id) or wish is None or order.state not in _DELIVERED:
+        if not end_delivery(tx, order_id) or wish is None or order.state not in DELIVERED:
             return None
         made = claims_in(tx, office.clock.now(), office.audit, office.signer, order, wish)
         _write_messages(office, tx, order, wish)
@@ -214,7 +214,9 @@ def _send(office: PostOffice, message_id: str) -> Sent:
 
 def _letter(office: PostOffice, row: Any) -> Letter | None:
     with office.db.read() as tx:
-        claims = [one for one in store.load_claims(tx, row.order_id) if one.revoked_at is None]
+        made = store.load_claims(tx, row.order_id)
+    now = to_micros(office.clock.now())
+    claims = [one for one in made if one.state(now) in {"UNCLAIMED", "CLAIMED"}]
     order = find_orders(office.db, ids=[OrderId(row.order_id)])[0]
     if not claims or order.state is OrderState.INVALIDATED:
         return None
@@ -222,7 +224,10 @@ def _letter(office: PostOffice, row: Any) -> Letter | None:
     product = ", ".join(dict.fromkeys([item.name for item in order.items if item.delivered]))
     greeting = [words["hello"].format(name=claims[0].recipient)] if claims[0].recipient else []
     links = [f"{office.public_url.rstrip('/')}/c/{office.signer.token(one.id)}" for one in claims]
-    secrets = tuple(_codes(office, row)) if row.with_codes and office.codes_allowed else ()
+    may_show = (
+        row.with_codes and office.codes_allowed and len(claims) == len(made)
+    )  # what was withdrawn is not sent by another way
+    secrets = tuple(_codes(office, row)) if may_show else ()
     after = [words["pin"]] if claims[0].pin_hash is not None else []
     if order.mode.value == "test":
         after.append(words["test"])

@@ -29,7 +29,9 @@ _MAC_BYTES: Final = 16
 _BODY: Final = 26
 _MAC: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
-_EMAIL: Final = re.compile(r"[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_EMAIL: Final = re.compile(
+    r"(?!.*=\?)[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}"
+)  # no encoded words (RFC 2047): they would say something else than they look like
 _CHAT: Final = re.compile(r"-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{4,31}")
 
 

@@ -176,3 +176,14 @@ def test_a_suspended_client_may_not_use_live_and_is_blocked_in_the_sandbox(shop:
     part.keys.refresh()
     refused(live.send("GET", "/ping"), 403, "forbidden", "live_mode_disabled")
     refused(sandbox.send("GET", "/ping"), 403, "forbidden", "request_blocked")
+
+
+def test_an_unknown_path_is_told_in_the_envelope_signed_or_not(live: FinperksClient, shop: CompatShop) -> None:
+    assert (live.send("GET", "/nowhere").status_code, live.send("GET", "/nowhere").json()["error_code"]) == (
+        404,
+        "path_not_found",
+    )
+    for path in ("", "/v1", "/v1/nowhere"):
+        answer = httpx2.get(f"{shop.url}/compat/finperks{path}", trust_env=False)
+        assert answer.status_code < 500, answer.text
+        assert "error_code" in answer.json()

@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from cardrail.access import TooManyRequests
+from cardrail.access import TooManyRequests, neighbourhood
 from cardrail.api.claim.words import RIGHT_TO_LEFT, WORDS, language_of
 from cardrail.api.desk import Desk, HttpRequest, describe, desk_of
 from cardrail.api.errors import RouteNotFound
@@ -285,7 +285,7 @@ def _language(request: HttpRequest, claim: Claim | None) -> str:
 
 async def _count(desk: Desk, request: HttpRequest) -> None:
     """Few people open sixty gifts a minute. Raises TooManyRequests."""
-    rate = await desk.gate.count("claim", desk.gate.origin_of(request.scope) or "unknown", LOOKS_PER_MINUTE, 60)
+    rate = await desk.gate.count("claim", neighbourhood(desk.gate.origin_of(request.scope)), LOOKS_PER_MINUTE, 60)
     if rate is not None and not rate.allowed:
         raise TooManyRequests(limit=rate.limit, retry_after=rate.reset_seconds)
 
@@ -293,7 +293,10 @@ async def _count(desk: Desk, request: HttpRequest) -> None:
 async def _pin_in(request: HttpRequest) -> str | None:
     """The form's PIN; None where there is none that could be one."""
     body = await read_body(request.receive, BODY_MAX)
-    given = parse_qs(body.decode("ascii", "replace"), max_num_fields=4).get("pin", [""])[0].strip()
+    try:
+        given = parse_qs(body.decode("ascii", "replace"), max_num_fields=4).get("pin", [""])[0].strip()
+    except ValueError:  # more members than the form has
+        return None
     return given if _PIN.fullmatch(given) else None
 
 

@@ -268,7 +268,7 @@ class Surface(ABC):
     async def _answer(self, call: Call) -> Answer:
         route = self._find(call)
         call.route = route
-        call.scope["path_template"] = self._templates[route.path]
+        call.scope["path_template"] = self._templates.get(route.path, "none")
         gate = self.desk.gate
         if not route.is_public:
             if not route.is_order:
