@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from cardrail.kernel import Clock, OrderId, from_micros, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
-from cardrail.orders.errors import InvalidationRefused, InvalidTransition
+from cardrail.orders.errors import InvalidationRefused, InvalidTransition, RefundTooLarge
 from cardrail.orders.history import change_state
 from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Buyer, Order
@@ -42,20 +42,24 @@ def invalidate_order(
     *,
     node: str,
     because: str,
+    expected_minor: int | None = None,
 ) -> Order:
     """Return the order's charge and take its codes back. Invalidating twice is harmless.
 
-    Raises OrderNotFound, InvalidTransition (nothing was delivered), InvalidationRefused (window over, or codes revealed).
+    With ``expected_minor`` only an order of whose charge exactly that much is left is taken back now. Raises OrderNotFound,
+    InvalidTransition (nothing was delivered), InvalidationRefused (window over, or codes revealed), RefundTooLarge (another sum is left).
     """
     now = clock.now()
     with db.transaction() as tx:
         order = lock_order(tx, order_id, partner_id=buyer.partner_id, mode=buyer.mode)
         if order.state is OrderState.INVALIDATED:
             return order
+        left = order.charged_minor - order.refunded_minor
+        if expected_minor is not None and expected_minor != left:
+            raise RefundTooLarge(asked_minor=expected_minor, left_minor=left)
         _check(order, policy, clock)
         returned = order.revealed_at is None
         _take_back(tx, order, returned=returned, node=node, actor=buyer.actor, now=to_micros(now))
-        left = order.charged_minor - order.refunded_minor
         if left:
             give_back(tx, order, left, node=node, now=now)
         data = {"refunded_minor": left, "currency": order.currency, "codes": "returned to stock" if returned else "written off"}

@@ -13,8 +13,9 @@ import pytest
 from cardrail.api.dialects.foxreload.states import V1, V1_FILTER
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
 from cardrail.catalog import set_rate
-from cardrail.kernel import Mode, new_id
-from cardrail.orders import OrderState
+from cardrail.kernel import Mode, OrderId, new_id
+from cardrail.orders import OrderState, refund_order
+from tests.build import NODE
 from tests.compat.build import CompatShop
 from tests.compat.foxreload.bearer import Caller, caller, stranger
 from tests.compat.shapes import Either, Only, fits, parse, shape_of
@@ -410,6 +411,35 @@ def test_a_refund_that_cannot_be_changes_nothing(shop: CompatShop, live: Caller,
     live.refused("POST", "/refunds", 404, "not_found", json=wanted)
     live.refused("POST", "/refunds", 400, "invalid_request", json={"order_id": order})
     assert (shop.rows(), spendable(shop)) == before
+
+
+@pytest.mark.parametrize("amount", ["99999.99", "0.01", "1.19", "2.37"])
+def test_an_order_that_was_given_back_gives_nothing_more(shop: CompatShop, live: Caller, amount: str) -> None:
+    asked, by_operator = (live.post("/orders", {"sku": "TEA", "quantity": 2})["order_id"] for _ in range(2))
+    live.post("/refunds", {"order_id": asked, "amount_usd": "2.38", "reason": "x"})
+    by_the_operator(shop, by_operator, None)
+    before = (shop.rows(), spendable(shop))
+    for order in (asked, by_operator):
+        live.refused("POST", "/refunds", 409, "refund_not_allowed", json={"order_id": order, "amount_usd": amount, "reason": "x"})
+    assert (shop.rows(), spendable(shop)) == before
+
+
+def test_what_is_left_after_the_operators_refund_is_given_back_once(shop: CompatShop, live: Caller) -> None:
+    before = spendable(shop)
+    order = live.post("/orders", {"sku": "TEA", "quantity": 2})["order_id"]
+    by_the_operator(shop, order, 100)
+    wanted = {"order_id": order, "reason": "x"}
+    live.refused("POST", "/refunds", 409, "refund_not_allowed", json=wanted | {"amount_usd": "2.38"})
+    refund = live.post("/refunds", wanted | {"amount_usd": "1.38"})
+    assert (refund["amount_usd"], spendable(shop)) == ("1.38", before)
+    assert live.post("/refunds", wanted | {"amount_usd": "1.38"}) == refund
+    live.refused("POST", "/refunds", 409, "refund_not_allowed", json=wanted | {"amount_usd": "2.38"})
+    assert spendable(shop) == before
+
+
+def by_the_operator(shop: CompatShop, order: str, amount_minor: int | None) -> None:
+    part = shop.cardrail
+    refund_order(part.db, part.clock, part.audit, OrderId(order), amount_minor, node=NODE, because="x", actor="test")
 
 
 # --- replacements and webhooks ------------------------------------------------------------------------------------------
