@@ -31,15 +31,20 @@ from cardrail.kernel import CardrailError
 THREADS_MAX = 16
 """Reads at a time; less where the database pool is smaller."""
 
+PASSWORD_THREADS = 1
+PASSWORDS_MAX = 10
+"""Passwords that may be hashed or wait for it at a time, a few seconds' worth; beyond it the answer is 503 with Retry-After."""
+
 
 def create_app(cardrail: Installation) -> ASGIApp:
     """The whole HTTP surface of an installation, as one ASGI application. It must run on one event loop."""
     check_described([*ROUTES, *PAGES, *CLAIM_PAGES])
     threads = Readers(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)))
+    passwords = Readers(PASSWORD_THREADS, PASSWORDS_MAX, name="cardrail-password")
     meters = Meters(cardrail)
     cardrail.lane.on_batch = meters.batch
     gate = Gate(cardrail, threads)
-    desk = Desk(cardrail, gate, meters, threads)
+    desk = Desk(cardrail, gate, meters, threads, passwords)
     routes = Litestar(
         route_handlers=[*ROUTES, *PAGES, *CLAIM_PAGES],
         guards=[guard],
@@ -48,7 +53,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
         logging_config=None,
         state=State({"desk": desk, "pages": Pages(), "readiness": Readiness(), "description": description()}),
         on_startup=[gate.refresh],  # the catalog is in memory before the first request is accepted
-        on_shutdown=[threads.shutdown],
+        on_shutdown=[passwords.shutdown, threads.shutdown],
         debug=False,
     )
     settings = cardrail.settings

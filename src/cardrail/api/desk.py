@@ -73,6 +73,8 @@ class Desk:
     gate: Gate
     meters: Meters
     threads: Readers
+    passwords: Readers
+    """Where passwords are hashed, which takes long on purpose and so must not hold up reads."""
 
     async def read(self, look: Callable[[], T]) -> T:
         """Run a read on a thread, again if somebody was in the way. Raises Unavailable when the database is, QueueFull."""

@@ -94,7 +94,7 @@ class Gate:
             else:
                 principal = self._keys.lookup_cached(token, origin)
                 if principal is None:
-                    await self._check_failures(origin)
+                    await self.check_failures(origin)
                     principal = await self._on_thread(lambda: self._keys.load(token, origin))
             if principal.dialect is not None:
                 raise InvalidKey
@@ -111,7 +111,7 @@ class Gate:
         """
         principal = self._keys.lookup_cached(token, origin)
         if principal is None:
-            await self._check_failures(origin)
+            await self.check_failures(origin)
             principal = await self._on_thread(lambda: self._keys.load(token, origin, is_own=False))
         return principal
 
@@ -126,7 +126,7 @@ class Gate:
         """What requests of this login are checked against. Raises InvalidKey, TooManyFailures."""
         found = self._credentials.lookup(dialect, login)
         if found is None:
-            await self._check_failures(origin)
+            await self.check_failures(origin)
             found = await self._on_thread(lambda: self._credentials.load(dialect, login))
         return found
 
@@ -190,14 +190,15 @@ class Gate:
         if not rate.allowed:
             raise TooManyRequests(limit=rate.limit, retry_after=rate.reset_seconds)
 
-    async def _check_failures(self, origin: str | None) -> None:
+    async def check_failures(self, origin: str | None) -> None:
+        """Refuse an address with too many failed authentications, before anything is done for it. Raises TooManyFailures."""
         seconds = await self._counted(lambda: self._rates.blocked_seconds(origin))
         if seconds:
             raise TooManyFailures(retry_after=seconds)
 
     async def count_failure(self, origin: str | None, refusal: AccessError) -> None:
         """Note a failed authentication from an address. Raises TooManyFailures where there were too many before it."""
-        await self._check_failures(origin)
+        await self.check_failures(origin)
         await self._counted(lambda: self._rates.count_failure(origin))
         structlog.get_logger("cardrail.api").info("authentication refused", code=refusal.code, origin=origin)
 

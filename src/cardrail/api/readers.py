@@ -18,8 +18,8 @@ WAITING_MAX: Final = 1_000
 class Readers(ThreadPoolExecutor):
     """A pool whose ``run`` refuses when too many wait. ``run`` is for one event loop only."""
 
-    def __init__(self, threads: int, waiting_max: int = WAITING_MAX) -> None:
-        super().__init__(threads, thread_name_prefix="cardrail-read")
+    def __init__(self, threads: int, waiting_max: int = WAITING_MAX, *, name: str = "cardrail-read") -> None:
+        super().__init__(threads, thread_name_prefix=name)
         self._waiting_max = waiting_max
         self._waiting = 0
 

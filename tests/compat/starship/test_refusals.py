@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+import httpx2
 import jwt
 import pytest
 
-from cardrail.access import revoke_key, suspend_partner
+from cardrail.access import Credential, revoke_key, suspend_partner
 from cardrail.api.dialects.starship.errors import TABLE, answer_b, words_of
 from cardrail.api.errors import STATUS
 from cardrail.kernel import ApiKeyId, CardrailError, Mode, PartnerId, all_error_types
@@ -110,6 +113,70 @@ def test_log_ins_are_throttled(asker: MakeAsker, shop: CompatShop) -> None:
     assert found == {"error": "Too Many Requests", "message": "Too many login attempts. Please try again later."}
     assert one.answer.status_code == 429
     assert 0 < int(one.answer.headers["retry-after"]) <= 60
+
+
+@pytest.mark.parametrize("own_limit", [None, 0, 100_000])
+def test_log_ins_are_throttled_by_neighbourhood_whatever_the_clients_own_limit(
+    asker: MakeAsker, shop: CompatShop, own_limit: int | None, hashed: list[str]
+) -> None:
+    one = asker(partner_id=shop.a_partner(), requests_per_minute=own_limit)
+    hashed.clear()
+    network = f"2001:db8:1:{own_limit or 1:x}" if own_limit != 100_000 else "2001:db8:1:ffff"
+    tries = [login_from(one, f"{network}::{n + 1:x}", password="wrong").status_code for n in range(12)]
+    assert (tries, len(hashed)) == ([401] * 10 + [429] * 2, 10)
+    assert login_from(one, f"{network}::ff").status_code == 429
+    assert login_from(one, "2001:db8:2::1").status_code == 200
+
+
+def test_a_neighbourhood_with_too_many_failures_is_refused_before_a_password_is_hashed(
+    asker: MakeAsker, shop: CompatShop, hashed: list[str]
+) -> None:
+    one = asker(partner_id=shop.a_partner())
+    for n in range(30):
+        assert login_from(one, f"2001:db8:3::{n + 1:x}", username=f"nobody-{n}").status_code == 401
+    hashed.clear()
+    for password in ("wrong", one.credential["password"]):
+        refused = login_from(one, "2001:db8:3::ff", password=password)
+        assert (refused.status_code, refused.json()["error"]) == (429, "Too Many Requests")
+    assert login_from(one, "2001:db8:3::ff", username="nobody").status_code == 429
+    assert hashed == []
+
+
+def test_passwords_that_are_being_checked_hold_up_nobody_who_reads(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr("cardrail.api.dialects.starship.auth.waste_time_on_password", lambda _: over.wait(15))
+    with ThreadPoolExecutor(30) as many:
+        tries = [many.submit(login_from, ask, f"2001:db8:4:{n:x}::1", username="nobody") for n in range(30)]
+        try:
+            done, _ = wait(tries, 5, return_when="FIRST_COMPLETED")
+            ask.get("/api/v1/wallets", timeout=5)
+            ask.get("/api/v1/orders", timeout=5)
+        finally:
+            over.set()
+    refused = [one.result() for one in tries if one.result().status_code == 503]
+    assert done
+    assert len(refused) >= 15
+    assert (refused[0].json()["error"], refused[0].headers["retry-after"]) == ("unavailable", "1")
+    assert {one.result().status_code for one in tries} == {401, 503}
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were hashed; those for unknown names take no time."""
+    seen: list[str] = []
+    real = Credential.has_password
+
+    def noted(self: Credential, password: str) -> bool:
+        seen.append(password)
+        return password != "wrong" and real(self, password)
+
+    monkeypatch.setattr(Credential, "has_password", noted)
+    monkeypatch.setattr("cardrail.api.dialects.starship.auth.waste_time_on_password", seen.append)
+    return seen
+
+
+def login_from(ask: Asker, address: str, **changes: Any) -> httpx2.Response:
+    return ask.http.post("/auth/login", json=login(ask, **changes), headers={"X-Forwarded-For": address})
 
 
 # --- who is let in ----------------------------------------------------------------------------------------------------

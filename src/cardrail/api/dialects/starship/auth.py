@@ -18,6 +18,7 @@ from cardrail.access import (
     Principal,
     SessionTokens,
     TooManyRequests,
+    neighbourhood,
     waste_time_on_password,
 )
 from cardrail.api.compat import Answer, Call, Route, Surface, json_answer
@@ -94,7 +95,8 @@ class Auth:
             principal = await self._surface.by_key(call, proof.key_id, NAME)
         except (NotAuthenticated, PartnerSuspended):
             raise Refusal(_BAD_TOKEN, shape="A") from None
-        await self._count(call, "refreshes", principal.api_key_id, principal)
+        if principal.requests_per_minute is None:
+            await self._count(call, "refreshes", principal.api_key_id, principal)
         tokens = await call.desk.write(
             lambda: parts.sessions.renew(parts.audit, proof, principal.partner_id, NAME, self._lives, call.origin)
         )
@@ -113,8 +115,12 @@ class Auth:
     # --- inside -----------------------------------------------------------------------------------------------------------
 
     async def _proven(self, call: Call, name: str, password: str) -> Principal:
-        """Who has this user name and password. Raises Refusal, TooManyRequests, AddressNotAllowed."""
-        gate, threads = call.desk.gate, call.desk.threads
+        """Who has this user name and password. Hashing is dear, so whoever failed or tried too often is refused before it.
+
+        Raises Refusal, TooManyFailures, TooManyRequests, AddressNotAllowed, QueueFull.
+        """
+        gate, threads = call.desk.gate, call.desk.passwords
+        await gate.check_failures(call.origin)
         await gate.freshen()
         credential: Credential | None = None
         principal: Principal | None = None
@@ -126,7 +132,7 @@ class Auth:
             elsewhere = refusal
         except (NotAuthenticated, PartnerSuspended):
             credential = None
-        await self._count(call, "logins", f"{name}\0{call.origin}", principal)
+        await self._count(call, "logins", f"{name}\0{neighbourhood(call.origin)}", principal)
         if credential is None:
             await threads.run(lambda: waste_time_on_password(password))
         elif await threads.run(lambda: credential.has_password(password)):
@@ -138,8 +144,6 @@ class Auth:
         raise Refusal(_BAD_LOGIN, shape="A")
 
     async def _count(self, call: Call, kind: str, name: str, principal: Principal | None) -> None:
-        if principal is not None and principal.requests_per_minute is not None:
-            return
         is_test = principal is not None and principal.mode is Mode.TEST
         most: Any = getattr(self._profile, f"{kind}_per_minute{'_test' if is_test else ''}")
         rate = await call.desk.gate.count(f"{NAME}-{kind}", name, most, 60)
