@@ -8,7 +8,7 @@ from cardrail.delivery import deliver_waiting
 from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
 from cardrail.orders import expire_unpaid, wake_orders
-from cardrail.settlement import close_due, self_check, sweep_exports
+from cardrail.settlement import close_and_tell, self_check, sweep_exports
 from cardrail.sourcing import poll_balances, sync_suppliers
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
@@ -41,9 +41,9 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         with db.transaction() as tx:
             return mark_position(tx, "events", clock.now())
 
-    def close_statements() -> int:
+    def close_statements() -> str:
         """At the 12th minute of each hour: ten minutes after midnight somewhere."""
-        return len(close_due(db, clock, cardrail.audit).closed)
+        return close_and_tell(db, clock, cardrail.audit)
 
     def check_books() -> int:
         return len(self_check(db, clock, cardrail.audit))

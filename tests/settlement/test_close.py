@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from cardrail.access import PartnerChanges, change_partner
 from cardrail.kernel import Mode
@@ -18,6 +20,7 @@ from cardrail.settlement import (
     PeriodOpen,
     Statement,
     StatementNotFound,
+    close_and_tell,
     close_statement,
     draft_statement,
     get_statement,
@@ -121,6 +124,37 @@ def test_a_wallet_that_was_never_used_has_no_statement(ledgers: Ledgers) -> None
     world = ledgers.world
     with pytest.raises(StatementNotFound):
         close_statement(world.db, world.clock, world.audit, world.partner.partner_id, "EUR", Mode.LIVE, actor="test")
+
+
+def test_a_wallet_that_cannot_be_closed_keeps_no_other_from_closing(ledgers: Ledgers) -> None:
+    world = ledgers.world
+    partners = metadata.tables["partners"]
+    ids = sorted([world.partner.partner_id, *(world.a_partner("INR", "10.00").partner_id for _ in range(2))])
+    with world.db.transaction() as tx:
+        tx.execute(sa.update(partners).where(partners.c.id == ids[0]).values(timezone="Mars/Olympus"))
+    ledgers.until(2026, 2, 1, 1)
+    with capture_logs() as logs:
+        done = ledgers.close()
+    assert {one.partner_id for one in live(done.closed)} == set(ids[1:])
+    (failed,) = [one for one in done.failed if one.subject.endswith("live")]
+    assert failed.subject == f"{ids[0]} INR live"
+    assert {("error", one.subject) for one in done.failed} == {(one["log_level"], one["wallet"]) for one in logs}
+
+
+def test_the_chore_says_what_failed_and_tells_the_operator(ledgers: Ledgers) -> None:
+    world = ledgers.world
+    partners = metadata.tables["partners"]
+    with world.db.transaction() as tx:
+        tx.execute(sa.update(partners).where(partners.c.id == world.partner.partner_id).values(timezone="Mars/Olympus"))
+    world.a_partner("INR", "10.00")
+    ledgers.until(2026, 2, 1, 1)
+    sequence_now(world.db)
+    said = close_and_tell(world.db, ledgers.clock, world.audit)
+    with world.db.read() as tx:
+        (told,) = tx.execute(sa.select(events.c.data).where(events.c.type == "books.drift")).scalars()
+    failed = msgspec.json.decode(told)["findings"]
+    assert failed >= 1
+    assert said.endswith(f" closed, {failed} failed")
 
 
 def test_closing_again_closes_nothing_and_tells_nobody_twice(ledgers: Ledgers) -> None:

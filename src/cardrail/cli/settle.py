@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from cardrail.access import get_partner
-from cardrail.cli.context import EXIT_USAGE, err, open_context, out, show_json
+from cardrail.cli.context import EXIT_REFUSED, EXIT_USAGE, err, open_context, out, show_json
 from cardrail.cli.moments import moment_of
 from cardrail.kernel import Mode, PartnerId, currency, format_minor, rfc3339
 from cardrail.settlement import (
@@ -125,13 +125,23 @@ def close(
         sequence_now(ctx.db)
         done = close_due(ctx.db, ctx.clock, ctx.audit, actor="cli", partner_id=partner, mode=mode)
     if as_json:
-        show_json({"closed": [plain(one) for one in done.closed], "waiting": done.waiting})
-        return
+        show_json(
+            {
+                "closed": [plain(one) for one in done.closed],
+                "waiting": done.waiting,
+                "failed": [{"wallet": one.subject, "reason": one.found} for one in done.failed],
+            }
+        )
+        raise typer.Exit(EXIT_REFUSED if done.failed else 0)
     for one in done.closed:
         out.print(
             f"{one.id} {one.partner_id} {one.period_from:%Y-%m-%d} … {one.period_to:%Y-%m-%d}: {_money(one, one.closing_minor)}"
         )
     out.print(f"{len(done.closed)} closed." + (f" {done.waiting} wait for movements without a position." if done.waiting else ""))
+    for failed in done.failed:
+        out.print(f"Not closed: {failed.subject}: {failed.found}")
+    if done.failed:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command()

@@ -91,7 +91,7 @@ from cardrail.settlement.reconciliation import (
     reconciliation,
     settlement_state,
 )
-from cardrail.settlement.selfcheck import book_checks, self_check
+from cardrail.settlement.selfcheck import book_checks, close_and_tell, self_check
 from cardrail.settlement.sources import ExportFilter, ExportKind, check_filter, columns_of, rows_of
 from cardrail.settlement.statements import (
     DRAFT,
@@ -176,6 +176,7 @@ __all__ = [
     "canonical_head",
     "canonical_line",
     "check_filter",
+    "close_and_tell",
     "close_due",
     "close_statement",
     "closing_row",

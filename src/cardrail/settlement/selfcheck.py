@@ -11,6 +11,7 @@ import structlog
 
 from cardrail.kernel import Clock, Mode, new_event_id, to_micros
 from cardrail.orders import all_checks, sold_lines
+from cardrail.settlement.statements import close_due
 from cardrail.settlement.verify import STATEMENT_CHECKS
 from cardrail.sourcing import all_purchases
 from cardrail.storage import AuditLog, Check, Database, Finding, Tx, events, insert_events
@@ -52,6 +53,15 @@ def self_check(db: Database, clock: Clock, audit: AuditLog) -> list[Finding]:
     with db.transaction() as tx:
         _tell(tx, found, to_micros(clock.now()))
     return found
+
+
+def close_and_tell(db: Database, clock: Clock, audit: AuditLog) -> str:
+    """Close what is due; wallets that could not be closed become the event books.drift. How many closed, and how many failed."""
+    done = close_due(db, clock, audit)
+    if done.failed:
+        with db.transaction() as tx:
+            _tell(tx, done.failed, to_micros(clock.now()))
+    return f"{len(done.closed)} closed, {len(done.failed)} failed"
 
 
 _LAST: Final = sa.select(sa.func.coalesce(sa.func.max(events.c.subject_seq), 0)).where(events.c.subject_id == SUBJECT)

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 
 from cardrail.access import get_partner
-from cardrail.kernel import Clock, Mode, Page, PartnerId, from_micros, new_event_id, new_id, rfc3339, to_micros
+from cardrail.kernel import CardrailError, Clock, Mode, Page, PartnerId, from_micros, new_event_id, new_id, rfc3339, to_micros
 from cardrail.ledger import (
     TRANSFER_SERIES,
     AccountName,
@@ -38,7 +39,7 @@ from cardrail.settlement.errors import (
 )
 from cardrail.settlement.model import Seal, Statement, StatementLine, Tally, canonical, canonical_foot, foot_of, head_of
 from cardrail.settlement.periods import GRACE, Schedule, period_around, period_end
-from cardrail.storage import AuditLog, Database, Sequencer, Tx, audit_entry, in_tx, insert_events, sequenced_through
+from cardrail.storage import AuditLog, Database, Finding, Sequencer, Tx, audit_entry, in_tx, insert_events, sequenced_through
 
 DRAFT: Final = "draft"
 """The id of what is not closed yet."""
@@ -46,6 +47,8 @@ PAGE: Final = 2_000
 """Movements that are read at a time."""
 DEFAULT_SCHEDULE: Final = Schedule.MONTHLY
 SUBJECT: Final = "settlement.closed"
+
+log = structlog.get_logger("cardrail.books")
 
 
 class LineMark(NamedTuple):
@@ -164,6 +167,8 @@ class Closing:
     closed: list[Statement]
     waiting: int
     """Wallets whose period is over and whose movements are not all sequenced: the next round closes them."""
+    failed: list[Finding]
+    """Wallets that could not be closed, and why: the next round tries them again."""
 
 
 def close_due(
@@ -178,9 +183,12 @@ def close_due(
 ) -> Closing:
     """Close every statement whose period is over, oldest first; periods that were missed are closed one by one.
 
-    It may run twice, also at the same time: a statement is closed once.
+    It may run twice, also at the same time: a statement is closed once. A wallet that cannot be closed is an error in the log and in the
+    result, and keeps no other wallet from being closed.
     """
-    now, closed, waiting = clock.now(), [], 0
+    now, waiting = clock.now(), 0
+    closed: list[Statement] = []
+    failed: list[Finding] = []
     with db.read() as tx:
         purses = partner_wallets(tx, partner_id, mode)
     for purse in purses:
@@ -196,7 +204,13 @@ def close_due(
             except MovementsWaiting:
                 waiting += 1
                 break
-    return Closing(closed, waiting)
+            except Exception as error:  # of this wallet only: all others are closed on time
+                name = f"{purse.partner_id} {purse.currency} {purse.mode.value}"
+                reason = error.code if isinstance(error, CardrailError) else type(error).__name__
+                log.error("a statement could not be closed", wallet=name, reason=reason)
+                failed.append(Finding("closing", name, "a statement that can be closed", reason))
+                break
+    return Closing(closed, waiting, failed)
 
 
 def close_statement(
