@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cardrail.kernel import Money, PlainCode, currency
@@ -76,10 +76,13 @@ class ScriptedSupplier(BaseConnector):
     asked: list[PlaceRequest] = field(default_factory=list)
     looked: int = 0
     replaced: list[ReplaceRequest] = field(default_factory=list)
+    meanwhile: deque[Callable[[], object]] = field(default_factory=deque)
+    """What happens elsewhere while a call is under way, one for each ``place`` or ``lookup``."""
 
     def place(self, request: PlaceRequest) -> Outcome:
         self.asked.append(request)
         word = self.script.popleft() if self.script else "deliver"
+        self._wait()
         if word == "unreached":
             raise NotSent(because="no route")
         if word == "busy":
@@ -109,6 +112,7 @@ class ScriptedSupplier(BaseConnector):
     def lookup(self, about: LookupRequest) -> LookupOutcome:
         self.looked += 1
         word = self.looks.popleft() if self.looks else "truth"
+        self._wait()
         if word == "silent":
             raise NoAnswer(because="ReadTimeout")
         if word == "hides":
@@ -147,6 +151,10 @@ class ScriptedSupplier(BaseConnector):
     @property
     def codes(self) -> list[str]:
         return [str(code.code) for one in self.sold if not one.is_dead for code in one.codes]
+
+    def _wait(self) -> None:
+        if self.meanwhile:
+            self.meanwhile.popleft()()
 
     def _sell(self, request: PlaceRequest, count: int, *, is_ready: bool) -> Sold:
         number = len(self.sold) + 1

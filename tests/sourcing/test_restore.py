@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from cardrail.kernel import PlainCode
 from cardrail.orders import Order, release_restored
 from cardrail.orders.journal import journal_attempt
+from cardrail.sourcing import Capabilities, Lookup
 from cardrail.storage import Journal, JournalAttempt, mark_restored, read_attempts
 from tests.build import NODE
 from tests.sourcing.build import Supplied, of, states
-from tests.sourcing.fake import Sold
+from tests.sourcing.fake import QUICK, Sold
+
+IDEMPOTENT = replace(QUICK, lookup=Lookup.NONE, is_idempotent=True)
+KILLABLE = replace(QUICK, lookup=Lookup.NONE, can_invalidate=True)
 
 
 def restored(shop: Supplied) -> None:
@@ -77,3 +83,17 @@ def test_each_purchase_is_in_the_journal_before_it_is_made(shop: Supplied, tmp_p
     journal.close()
     lines = list(read_attempts(sorted((tmp_path / "journal").iterdir()), 0))
     assert lines == [journal_attempt(one) for one in shop.attempts(done)]
+
+
+@pytest.mark.parametrize("abilities", [IDEMPOTENT, KILLABLE], ids=["repeat", "invalidate"])
+def test_while_frozen_nothing_is_asked_about_that_asking_would_buy_or_kill(shop: Supplied, abilities: Capabilities) -> None:
+    fake = shop.supplier("A", "lost", abilities=abilities)
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    restored(shop)
+    shop.clock.advance(seconds=1_000)  # type: ignore[attr-defined]
+    shop.visit(placed)
+    assert (len(fake.asked), [one.is_dead for one in fake.sold], of(shop.attempts(placed))) == (1, [False], [("unknown", 2, 0)])
+    release(shop)
+    shop.finish(placed)
+    assert of(shop.attempts(placed))[0][0] == ("delivered" if abilities is IDEMPOTENT else "invalidated")

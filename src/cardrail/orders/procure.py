@@ -224,6 +224,9 @@ class _Visit:
 
     def _due_one(self, item: OrderItem, attempt: Attempt) -> _Ask | None:
         now = self.now
+        if self.order.mode is Mode.LIVE and open_restores(self.tx):
+            self.wake.append(now + micros(60))  # asking may buy, kill, or find what belongs to an order that is not known here
+            return None
         supplier = _supplier_of(self.tx, attempt)
         abilities = _abilities(self.buying, supplier)
         if abilities is None:
@@ -245,7 +248,10 @@ class _Visit:
             return None
         by_match = abilities.lookup is Lookup.BY_MATCH
         about = _about(self.tx, self.order, item, attempt, supplier, by_match=by_match)
-        return _Ask(how, attempt, supplier, about, self.order)
+        # Nobody else asks before this call has ended: two looks at the same moment are one.
+        leased = replace(attempt, look_at=now + micros(abilities.call_seconds + GRACE_SECONDS))
+        save_attempt(self.tx, leased, from_state=attempt.state)
+        return _Ask(how, leased, supplier, about, self.order)
 
     def purchase(self, item: OrderItem, waiting: Procurement, attempts: list[Attempt]) -> _Ask | _Close | None:
         """The next purchase for the item, its attempt written; None if there is none to make now."""
@@ -406,13 +412,12 @@ def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
     """Call the supplier, and write down what came of it; whether the order is done. No transaction is open while it is called."""
     connector = buying.connectors.of(ask.supplier)
     abilities = connector.capabilities
-    called_at = _now(buying)
-    if ask.how == "place" and called_at > ask.attempt.asked_at + micros(BEGIN_WITHIN_SECONDS):
+    if ask.how == "place":
+        buying.write_journal([journal_attempt(ask.attempt)])
+    if ask.how == "place" and _now(buying) > ask.attempt.asked_at + micros(BEGIN_WITHIN_SECONDS):
         refused = Refused("this process was stopped before it could ask", RefusalKind.UNREACHABLE)
         late = Call(refused, lambda one, now: after_place(one, refused, abilities, now), None)
         return receive(buying, snapshot, ask.order, ask.attempt, late)
-    if ask.how == "place":
-        buying.write_journal([journal_attempt(ask.attempt)])
     started = time.monotonic()
     call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)

@@ -24,6 +24,7 @@ from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.save import TEST_BRAND, Books
 from cardrail.orders.states import OrderState, advance, outcome_of, state_of
 from cardrail.sourcing import (
+    Accepted,
     Answered,
     Attempt,
     AttemptState,
@@ -32,6 +33,7 @@ from cardrail.sourcing import (
     Procurement,
     ProcurementState,
     RefusalKind,
+    Unknown,
     after_call,
     after_purchase,
     is_overdue,
@@ -67,7 +69,8 @@ class Call:
 def receive(buying: Buying, snapshot: CatalogSnapshot, seen: Order, asked: Attempt, call: Call) -> bool:
     """Write down what came of a call; whether nothing of the order waits any more.
 
-    If somebody else has ended the attempt meanwhile, nothing is written: what came was written by him.
+    Where somebody else has asked about the attempt or ended it meanwhile, what came is out of date: no answer but codes counts then. Codes
+    are kept whatever the attempt has come to, unless they are there.
     """
     now = buying.clock.now()
     changed, is_done = buying.write(lambda tx: _receive(tx, buying, snapshot, seen, asked, call, now))
@@ -88,7 +91,11 @@ def _receive(
     known = load_attempt(tx, asked.id, lock=True)
     assert known is not None, asked.id
     given = False
-    is_ours = known.is_open or (known.state is AttemptState.CLOSED and isinstance(call.outcome, Delivered))
+    has_codes = isinstance(call.outcome, Delivered)
+    is_stale = call.outcome is not None and not has_codes and (known.state, known.looks) != (asked.state, asked.looks)
+    is_ours = known.state is not AttemptState.DELIVERED if has_codes else known.is_open and not is_stale
+    if is_stale:
+        _keep_order_id(tx, known, call.outcome, at)
     if is_ours:
         attempt = call.change(known, at)
         if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
@@ -101,6 +108,15 @@ def _receive(
     _note_health(tx, known, call, at, is_ours=is_ours)
     is_done = all(one.state is ProcurementState.DONE for one in procurements if one.line != asked.line)
     return order if given else None, is_done and waiting.state is ProcurementState.DONE
+
+
+def _keep_order_id(tx: Tx, known: Attempt, outcome: LookupOutcome | None, at: int) -> None:
+    """An answer that is out of date still tells under which number the supplier has the order."""
+    if not isinstance(outcome, (Accepted, Unknown)) or outcome.supplier_order_id is None or known.supplier_order_id is not None:
+        return
+    named = replace(known, supplier_order_id=outcome.supplier_order_id)
+    sentence = f"a late answer: the supplier has it as {outcome.supplier_order_id}"
+    save_attempt(tx, told(named, sentence, at), from_state=known.state)
 
 
 # --- codes and money --------------------------------------------------------------------------------------------------

@@ -174,6 +174,7 @@ def _answered(attempt: Attempt, outcome: Delivered | Accepted | Refused, abiliti
     done = replace(
         known,
         state=AttemptState.DELIVERED,
+        refusal=None,
         delivered=count,
         cost_minor=cost,
         cost_currency=outcome.cost.currency.code if outcome.cost is not None else attempt.cost_currency,

@@ -1,0 +1,114 @@
+"""Answers that come when somebody else has gone on: none of them undoes what is known, none is thrown away, and nothing is bought twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cardrail.kernel import OrderId
+from cardrail.sourcing import Capabilities, Lookup
+from tests.sourcing.build import Supplied, of, states
+from tests.sourcing.fake import QUICK
+
+BY_MATCH = replace(QUICK, lookup=Lookup.BY_MATCH, settle_seconds=0.0)
+IDEMPOTENT = replace(QUICK, lookup=Lookup.NONE, is_idempotent=True)
+KILLABLE = replace(QUICK, lookup=Lookup.NONE, can_invalidate=True)
+
+
+def visit_later(shop: Supplied, order_id: OrderId, seconds: float) -> None:
+    """Another worker comes by after so long."""
+    shop.clock.advance(seconds=seconds)  # type: ignore[attr-defined]
+    shop.visit(order_id)
+
+
+@pytest.mark.parametrize("word", ["refuse:out_of_stock", "unreached", "busy", "dropped"])
+def test_a_slow_answer_does_not_undo_what_was_accepted_since(shop: Supplied, word: str) -> None:
+    fake = shop.supplier("A", word, "accept", abilities=IDEMPOTENT)
+    placed = shop.order("CARD", 2)
+    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 8))
+    shop.visit(placed)
+    assert of(shop.attempts(placed)) == [("accepted", 2, 0)]
+    fake.ready()
+    done = shop.finish(placed)
+    assert (states(done)[0], shop.shown(done), fake.units, shop.findings()) == ("FULFILLED", fake.codes, 2, [])
+
+
+def test_who_was_stopped_before_his_call_does_not_undo_what_was_accepted_since(shop: Supplied) -> None:
+    fake = shop.supplier("A", "accept", abilities=IDEMPOTENT)
+    placed = shop.order("CARD", 2)
+    stop = _Stopping(lambda: visit_later(shop, placed.id, 8))
+    object.__setattr__(shop.buying, "journal", stop)
+    shop.visit(placed)
+    assert (of(shop.attempts(placed)), len(fake.asked)) == ([("accepted", 2, 0)], 1)
+    fake.ready()
+    assert (states(shop.finish(placed))[0], fake.units) == ("FULFILLED", 2)
+
+
+def test_a_slow_acceptance_tells_whose_order_it_is_and_nothing_else(shop: Supplied) -> None:
+    fake = shop.supplier("A", "accept")
+    placed = shop.order("CARD", 2)
+    fake.looks.append("silent")
+    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 8))
+    shop.visit(placed)
+    (attempt,) = shop.attempts(placed)
+    assert (attempt.state.value, attempt.supplier_order_id) == ("unknown", "a-1")
+    fake.ready()
+    done = shop.finish(placed)
+    assert (states(done)[0], fake.units, shop.findings()) == ("FULFILLED", 2, [])
+
+
+@pytest.mark.parametrize(
+    ("abilities", "words", "ended"),
+    [(QUICK, [], "absent"), (IDEMPOTENT, ["refuse:invalid"], "refused"), (KILLABLE, [], "invalidated")],
+)
+def test_codes_that_come_after_the_attempt_was_given_up_are_kept(
+    shop: Supplied, abilities: Capabilities, words: list[str], ended: str
+) -> None:
+    fake = shop.supplier("A", "deliver", *words, abilities=abilities)
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+    seen = []
+
+    def other_worker() -> None:
+        visit_later(shop, placed.id, 1_000)
+        seen.append(shop.attempts(placed)[0].state.value)
+
+    fake.meanwhile.append(other_worker)
+    shop.visit(placed)
+    done = shop.finish(placed)
+    first = shop.attempts(placed)[0]
+    assert (seen, first.state.value, first.delivered, first.cost_minor, first.refusal) == ([ended], "delivered", 0, 16_000, None)
+    assert (states(done)[0], fake.units + other.units, shop.in_stock("CARD")) == ("FULFILLED", 4, 2)
+    assert shop.findings() == []
+
+
+def test_two_visitors_at_the_same_instant_look_once(shop: Supplied) -> None:
+    fake = shop.supplier("A", "dropped", abilities=BY_MATCH)
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 0))
+    visit_later(shop, placed.id, 2)
+    (attempt,) = shop.attempts(placed)
+    assert (fake.looked, attempt.state.value, attempt.misses) == (1, "unknown", 1)
+
+
+def test_a_no_that_was_asked_for_before_another_look_does_not_count(shop: Supplied) -> None:
+    fake = shop.supplier("A", "dropped", abilities=BY_MATCH)
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 8))
+    visit_later(shop, placed.id, 2)
+    (attempt,) = shop.attempts(placed)
+    assert (fake.looked, attempt.state.value, attempt.misses) == (2, "unknown", 1)
+
+
+class _Stopping:
+    """A journal over which its first writer is stopped for a while."""
+
+    def __init__(self, meanwhile: object) -> None:
+        self.meanwhile = [meanwhile]
+
+    def append(self, _lines: object) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop()()  # type: ignore[operator]
