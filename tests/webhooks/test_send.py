@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from cardrail.kernel import Mode, Secret
+from cardrail.storage import Tx
 from cardrail.webhooks import DeliveryState, EndpointState
 from tests.webhooks.build import WHO, Hooks
 from tests.webhooks.receiver import Receiver, a_gigabyte, a_receiver, in_turn, reset, slow, status
@@ -65,6 +67,35 @@ def test_an_endpoint_gets_nothing_of_the_time_before_it(hooks: Hooks, receiver: 
     hooks.order()
     hooks.send()
     assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize("how", ["created", "enabled again"])
+def test_an_endpoint_that_comes_between_a_passes_look_and_its_rows_is_told(
+    hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    hooks.endpoint(receiver.url + "/old", events=["order.fulfilled"])
+    late, _ = hooks.endpoint(receiver.url + "/late", events=["order.fulfilled"])
+    if how == "enabled again":
+        hooks.book.update(late.id, who=WHO, enabled=False)
+    else:
+        hooks.book.delete(late.id, who=WHO)
+    hooks.order()
+    hooks.number()
+    transaction = hooks.world.db.transaction
+
+    def after_it_came() -> AbstractContextManager[Tx]:
+        monkeypatch.undo()
+        if how == "enabled again":
+            hooks.book.update(late.id, who=WHO, enabled=True)
+        else:
+            hooks.endpoint(receiver.url + "/late", events=["order.fulfilled"])
+        hooks.order()
+        hooks.number()
+        return transaction()
+
+    monkeypatch.setattr(hooks.world.db, "transaction", after_it_came)
+    hooks.sender.send_due()
+    assert sorted(one.path[-4:] for one in receiver.received) == ["/old", "/old", "late"]
 
 
 def test_while_secrets_are_rotated_messages_carry_both_signatures(hooks: Hooks, receiver: Receiver) -> None:

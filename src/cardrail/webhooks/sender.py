@@ -251,7 +251,7 @@ class Sender:
         wanted = self._wanted({one for one, at in due.items() if at <= now}) if not is_behind else {}
         if not outcomes and not is_behind and not wanted:
             return []
-        failing = dict(self._known.failing)
+        known, failing = self._known, dict(self._known.failing)
         try:
             with self._db.transaction() as tx:
                 self._record(tx, outcomes)
@@ -260,7 +260,7 @@ class Sender:
                     wanted = self._wanted({one for one, at in due.items() if at <= now} | made_for) if claiming else {}
                 jobs = self._claim(tx, wanted, now)
         except BaseException:
-            self._known.failing = failing  # what the transaction did not write is not known either
+            self._known, known.failing = known, failing  # what the transaction did not write is not known either
             raise
         for _ in outcomes:
             self._outcomes.popleft()
@@ -303,6 +303,7 @@ class Sender:
         if at is None:
             return set()
         found = store.new_events(tx, max(at, self._position(tx)), EVENTS_MAX)
+        self._refresh(tx)  # after the events were read: whoever came before one of them is told of it
         rows = [
             (endpoint.id, event.id, event.type, DeliveryState.PENDING.value, 0, now, now)
             for event in found
