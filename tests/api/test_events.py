@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cardrail.kernel import Mode
-from cardrail.storage import EVENT_SERIES, Sequencer, in_tx, mark_position
+from cardrail.storage import EVENT_SERIES, Sequencer, in_tx, mark_position, mark_restored, metadata
 from tests.api.build import Served, assert_problem
 
 
@@ -74,6 +76,19 @@ def test_a_cursor_is_good_for_its_own_filters_only(server: Served, stream: Any) 
     cursor = stream()["next_cursor"]
     refused = server.live.get("/v1/events", params={"cursor": cursor, "types": "order.failed"})
     assert_problem(refused, 400, "invalid_cursor")
+
+
+def test_a_cursor_from_before_a_restore_is_refused_and_later_ones_are_good(server: Served, stream: Any) -> None:
+    before, db, now = stream()["next_cursor"], server.cardrail.db, server.cardrail.clock.now()
+    for hours in (1, 2):  # a second restore of the same backup is one more
+        with db.transaction() as tx:
+            tx.execute(sa.delete(metadata.tables["restores"]))
+            mark_restored(tx, now, now + timedelta(hours=hours))
+        assert_problem(server.live.get("/v1/events", params={"cursor": before}), 400, "invalid_cursor")
+        before = stream()["next_cursor"]
+        assert stream(cursor=before)["data"] == []
+    with db.transaction() as tx:
+        tx.execute(sa.delete(metadata.tables["restores"]))
 
 
 def test_an_unknown_type_and_a_missing_scope_are_refused(server: Served) -> None:

@@ -11,8 +11,8 @@ from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, 
 from cardrail.api.http import parse_moment
 from cardrail.api.render import encode
 from cardrail.api.wire_webhooks import EventOut, EventQuery, EventsOut
-from cardrail.kernel import from_micros
-from cardrail.storage import EventPage, read_events
+from cardrail.kernel import from_micros, to_micros
+from cardrail.storage import EventPage, Tx, all_restores, read_events
 from cardrail.webhooks import PARTNER_TYPES, SHARED_TYPES, UnknownEventType, payload
 
 
@@ -38,12 +38,13 @@ async def list_events(request: HttpRequest) -> Response[bytes]:
         raise UnknownEventType(given=", ".join(sorted(types - PARTNER_TYPES))[:200])
     filters = encode(msgspec.structs.replace(query, cursor=None, limit=1)).decode()
     scope = f"events|{buyer.partner_id}|{buyer.mode.value}|{filters}"
-    after = int(desk.parts.cursors.open(scope, query.cursor)) if query.cursor is not None else 0
     since = from_micros(parse_moment(query.since, "since")) if query.since else None
 
-    def look() -> EventPage:
+    def look() -> tuple[EventPage, str]:
         with desk.parts.db.read() as tx:
-            return read_events(
+            era = f"{scope}{_era(tx)}"
+            after = int(desk.parts.cursors.open(era, query.cursor)) if query.cursor is not None else 0
+            page = read_events(
                 tx,
                 buyer.partner_id,
                 buyer.mode,
@@ -54,10 +55,16 @@ async def list_events(request: HttpRequest) -> Response[bytes]:
                 since=since,
                 limit=query.limit,
             )
+            return page, desk.parts.cursors.seal(era, str(page.through))
 
-    page = await desk.read(look)
-    following = desk.parts.cursors.seal(scope, str(page.through))
+    page, following = await desk.read(look)
     return answer(EventsOut([EventOut(**payload(one)) for one in page.items], following, page.has_more))
+
+
+def _era(tx: Tx) -> str:
+    """The newest restore's time: positions begin again where the backup ended, so cursors of before it would skip events."""
+    restored = all_restores(tx)
+    return f"|restored {to_micros(restored[-1].restored_at)}" if restored else ""
 
 
 EVENT_ROUTES: Final = (list_events,)
