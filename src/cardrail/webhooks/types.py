@@ -154,7 +154,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     ),
     "books.drift": EventType(
         "book",
-        "The nightly look over the books found what is not as it must be (`cardrail verify` names all of it), or statements could not be closed.",
+        "The nightly look over the books found what is not as it must be (`cardrail verify` names all of it), or statements could not be "
+        "closed.",
         {"findings": 1, "checks": ["wallet_sums"], "rows": [{"check": "wallet_sums", "subject": "par_…:wallet:INR:live"}]},
         audience=Audience.OPERATOR,
     ),
