@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cardrail.kernel import PlainCode
-from cardrail.orders import Order, release_restored
+from cardrail.orders import Order, release_restored, resolve_as_failed
 from cardrail.orders.journal import journal_attempt
 from cardrail.sourcing import Capabilities, Lookup
 from cardrail.storage import Journal, JournalAttempt, mark_restored, read_attempts
@@ -17,6 +17,7 @@ from tests.build import NODE
 from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK, Sold
 
+BY_MATCH = replace(QUICK, lookup=Lookup.BY_MATCH, settle_seconds=0.0)
 IDEMPOTENT = replace(QUICK, lookup=Lookup.NONE, is_idempotent=True)
 KILLABLE = replace(QUICK, lookup=Lookup.NONE, can_invalidate=True)
 
@@ -97,3 +98,17 @@ def test_while_frozen_nothing_is_asked_about_that_asking_would_buy_or_kill(shop:
     release(shop)
     shop.finish(placed)
     assert of(shop.attempts(placed))[0][0] == ("delivered" if abilities is IDEMPOTENT else "invalidated")
+
+
+def test_what_is_found_by_match_only_is_not_taken_for_an_equal_order_made_since_the_backup(shop: Supplied) -> None:
+    fake = shop.supplier("A", "dropped", abilities=BY_MATCH)
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    restored(shop)
+    reference = "att_01M7YKP000EN0VRZ0HNB1AA1V6"
+    fake.sold.append(Sold("a-9", reference, "A-CARD", 2, [PlainCode("HERS-1"), PlainCode("HERS-2")]))
+    assert release(shop, msgspec.structs.replace(line_of(shop, placed, reference), order_id="ord_gone")) == (0, 1)
+    done = shop.finish(placed, visits=5)
+    assert (states(done)[0], fake.looked, len(fake.asked), shop.findings()) == ("NEEDS_REVIEW", 0, 1, [])
+    resolve_as_failed(shop.db, shop.clock, shop.audit, placed.id, because="never placed", actor="test")
+    assert (states(shop.stands(placed))[0], of(shop.attempts(placed))[0][0], shop.findings()) == ("FAILED", "closed", [])

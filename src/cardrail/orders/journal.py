@@ -49,6 +49,7 @@ def journal_attempt(one: Attempt) -> JournalAttempt:
         one.max_cost_minor,
         one.expected_cost_minor,
         one.cost_currency,
+        one.match_key,
     )
 
 

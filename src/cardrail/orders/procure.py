@@ -33,6 +33,7 @@ from cardrail.orders.receive import Call, close_item, receive, review_overdue
 from cardrail.orders.states import OrderState
 from cardrail.sourcing import (
     GRACE_SECONDS,
+    NOT_LOOKED_FOR,
     REVIEW_LOOK_SECONDS,
     Answered,
     Attempt,
@@ -226,6 +227,9 @@ class _Visit:
         now = self.now
         if self.order.mode is Mode.LIVE and open_restores(self.tx):
             self.wake.append(now + micros(60))  # asking may buy, kill, or find what belongs to an order that is not known here
+            return None
+        if attempt.look_at >= NOT_LOOKED_FOR:
+            self.wake.append(now + micros(REVIEW_LOOK_SECONDS))
             return None
         supplier = _supplier_of(self.tx, attempt)
         abilities = _abilities(self.buying, supplier)

@@ -7,6 +7,7 @@ the partner paid for them is back in his wallet, and somebody has to talk to him
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,14 +19,19 @@ from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders import journal_store, store
 from cardrail.orders.errors import ImportedWhileFrozen
 from cardrail.sourcing import (
+    NOT_LOOKED_FOR,
     Attempt,
     AttemptState,
     ProcurementState,
     insert_attempt,
+    is_match_taken,
     load_attempt,
     load_attempts,
     load_procurements,
+    save_attempt,
     save_procurement,
+    told,
+    unresolved_matches,
 )
 from cardrail.storage import (
     AuditEntry,
@@ -166,6 +172,8 @@ def release_restored(
     now = clock.now()
     try:
         with db.transaction() as tx:
+            if entries is None:
+                _set_aside(tx, None, to_micros(now))
             report = _release(tx, entries or (), attempts, node=node, now=now, actor=actor)
             if report.imported_since and not (dry_run or accept_imports):
                 raise ImportedWhileFrozen(lots=", ".join(report.imported_since), option="--accept-imports")
@@ -213,18 +221,48 @@ def _release(
 
 def _restore_attempts(tx: Tx, attempts: Iterable[JournalAttempt], report: Release, now: int) -> None:
     """Purchases that the database does not know: unknown ones, which are asked about before anything is bought again."""
-    for one in attempts:
-        if one.mode != Mode.LIVE.value or load_attempt(tx, one.attempt_id) is not None:
-            continue
+    lines = {one.attempt_id: one for one in attempts if one.mode == Mode.LIVE.value}
+    news = [one for one in lines.values() if load_attempt(tx, one.attempt_id) is None]
+    alike = Counter(_match_of(one) for one in news)
+    alike.update(_set_aside(tx, set(alike), now))
+    for one in news:
         waiting = [found for found in load_procurements(tx, one.order_id, lock=True) if found.line == one.line]
         if not waiting:
             report.attempts_lost.append(one)
             continue
         known = [found.n for found in load_attempts(tx, one.order_id) if found.line == one.line]
-        insert_attempt(tx, _unknown_attempt(one, 1 + max(known, default=0), now))
+        attempt = _unknown_attempt(one, 1 + max(known, default=0), now)
+        if one.match_key is not None and not is_match_taken(tx, one.match_key):
+            attempt = replace(attempt, match_key=one.match_key)
+        if one.match_key is not None and alike[_match_of(one)] > 1:
+            attempt = _not_looked_for(attempt, now)
+        insert_attempt(tx, attempt)
         state = ProcurementState.REVIEW if waiting[0].state is ProcurementState.DONE else ProcurementState.BUYING
         save_procurement(tx, replace(waiting[0], state=state, wake_at=now))
         report.attempts_restored += 1
+
+
+def _set_aside(tx: Tx, alike: set[str] | None, now: int) -> list[str]:
+    """Leave to a human what is looked for by match where an equal order is at the supplier that the rows do not know.
+
+    What a look found could be that other order's. None: without a journal nobody knows what is there. Returns their keys.
+    """
+    found = [one for one in unresolved_matches(tx) if alike is None or one.match_key in alike]
+    for one in found:
+        save_attempt(tx, _not_looked_for(one, now), from_state=one.state)
+        for waiting in load_procurements(tx, one.order_id, lock=True):
+            if waiting.line == one.line and waiting.state is not ProcurementState.DONE:
+                save_procurement(tx, replace(waiting, wake_at=now))
+    return [one.match_key for one in found if one.match_key is not None]
+
+
+def _not_looked_for(one: Attempt, now: int) -> Attempt:
+    aside = replace(one, state=AttemptState.UNKNOWN, answered_at=one.answered_at or now, look_at=NOT_LOOKED_FOR, deadline_at=now)
+    return told(aside, "after the restore it cannot be told from another order like it: a human decides", now)
+
+
+def _match_of(one: JournalAttempt) -> str:
+    return f"{one.supplier_id}|{one.supplier_sku}|{one.face_minor}|{one.quantity}"
 
 
 def _unknown_attempt(one: JournalAttempt, n: int, now: int) -> Attempt:

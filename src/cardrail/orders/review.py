@@ -21,6 +21,7 @@ from cardrail.orders.receive import finish_item, give_codes
 from cardrail.orders.save import Books
 from cardrail.orders.states import OrderState, advance, state_of
 from cardrail.sourcing import (
+    NOT_LOOKED_FOR,
     Attempt,
     AttemptState,
     Procurement,
@@ -161,7 +162,13 @@ def _leave(tx: Tx, order: Order, waiting: Procurement | None, sentence: str, now
     """The item has ended; somebody goes on looking only where an attempt of it is open."""
     if waiting is None:
         return
-    is_open = any(one.is_open for one in load_attempts(tx, order.id) if one.line == waiting.line)
+    is_open = False
+    for one in load_attempts(tx, order.id):
+        if one.line == waiting.line and one.is_open and one.look_at >= NOT_LOOKED_FOR:  # nothing else will ever end it
+            closed = replace(one, state=AttemptState.CLOSED, answered_at=to_micros(now))
+            save_attempt(tx, told(closed, sentence, to_micros(now)), from_state=one.state)
+        elif one.line == waiting.line and one.is_open:
+            is_open = True
     state = ProcurementState.REVIEW if is_open else ProcurementState.DONE
     trace = (*waiting.trace, (to_micros(now), sentence))
     save_procurement(tx, replace(waiting, state=state, trace=trace, wake_at=to_micros(now)))

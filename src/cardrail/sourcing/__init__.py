@@ -68,6 +68,7 @@ from cardrail.sourcing.purchases import Purchase, all_purchases, delivered_purch
 from cardrail.sourcing.registry import CONNECTORS, connector_kind
 from cardrail.sourcing.resolve import (
     GRACE_SECONDS,
+    NOT_LOOKED_FOR,
     REVIEW_LOOK_SECONDS,
     after_invalidate,
     after_look,
@@ -109,6 +110,7 @@ from cardrail.sourcing.store import (
     save_procurement,
     supplied_counts,
     take_stock,
+    unresolved_matches,
 )
 from cardrail.sourcing.suppliers import (
     SUPPLY_VERSION,
@@ -135,6 +137,7 @@ from cardrail.sourcing.verify import ProcurementSum, procurement_sums
 __all__ = [
     "CONNECTORS",
     "GRACE_SECONDS",
+    "NOT_LOOKED_FOR",
     "OPEN",
     "POLICIES",
     "REVIEW_LOOK_SECONDS",
@@ -287,4 +290,5 @@ __all__ = [
     "try_supplier",
     "unmap_product",
     "unmapped",
+    "unresolved_matches",
 ]

@@ -33,6 +33,8 @@ FIRST_LOOK_SECONDS: Final = 2.0
 LOOK_SECONDS_MAX: Final = 60.0
 REVIEW_LOOK_SECONDS: Final = 900.0
 """How often an attempt is asked after that waits for a human anyway."""
+NOT_LOOKED_FOR: Final = 253_370_764_800_000_000
+"""``look_at`` of an attempt that must not be looked for (the year 9999): what would be found may be another order's. A human decides."""
 SECOND_LOOK_SECONDS: Final = 5.0
 """Between the two looks that a "no" by match needs."""
 GRACE_SECONDS: Final = 5.0

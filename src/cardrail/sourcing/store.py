@@ -556,6 +556,19 @@ def is_match_taken(tx: Tx, match_key: str) -> bool:
     return tx.execute(_MATCH, {"of": match_key}).first() is not None
 
 
+_UNRESOLVED_MATCHES: Final = sa.select(attempts).where(
+    attempts.c.match_key.is_not(None),
+    sa.literal_column("attempts.state IN ('asking', 'unknown')"),
+    attempts.c.supplier_order_id.is_(None),
+    attempts.c.mode == Mode.LIVE.value,
+)
+
+
+def unresolved_matches(tx: Tx) -> list[Attempt]:
+    """Live attempts that are looked for by match."""
+    return [_attempt(row) for row in tx.execute(_UNRESOLVED_MATCHES)]
+
+
 def open_attempts(tx: Tx, supplier_ids: Iterable[str] | None = None, limit: int = 1_000) -> list[Attempt]:
     """What is open, the longest waiting first."""
     query = sa.select(attempts).where(is_open_attempt)

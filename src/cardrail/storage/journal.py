@@ -81,6 +81,8 @@ class JournalAttempt(msgspec.Struct, array_like=True, frozen=True, gc=False, tag
     max_cost_minor: int
     expected_cost_minor: int
     cost_currency: str
+    match_key: str | None = None
+    """Where the supplier's orders are told apart by match only."""
 
 
 class JournalGap(msgspec.Struct, array_like=True, frozen=True, tag="gap"):
