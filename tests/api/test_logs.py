@@ -88,7 +88,7 @@ def test_a_500_is_logged_with_its_request_and_its_cause(
     def unreadable(*_: object) -> None:
         raise CodeUnreadable from KeyError("x")
 
-    monkeypatch.setattr("cardrail.api.place.open_codes", unreadable)
+    monkeypatch.setattr("cardrail.api.placing.open_codes", unreadable)
     monkeypatch.setattr("cardrail.api.v1.orders.open_codes", unreadable)
     placed = server.live.post("/v1/orders", json={"items": [{"sku": "TEA", "quantity": 1}]}, headers={"X-Request-Id": "mine-1"})
     order = server.live.get("/v1/orders").json()["data"][0]["id"]

@@ -57,7 +57,8 @@ def test_the_description_names_every_route(server: Served) -> None:
             assert f"`{method.upper()} {path}`" in page, f"{method} {path} is not in docs/reference/api.md"
             template = re.sub(r"\{\w+\}", "x", path)
             answer = server.nobody.request(method.upper(), template)
-            assert answer.status_code in (200, 401), f"{method} {path}: {answer.status_code}"
+            is_signed_link = path == "/v1/exports/{export_id}/file"  # its query is what lets in
+            assert answer.status_code in ((400,) if is_signed_link else (200, 401)), f"{method} {path}: {answer.status_code}"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors"])

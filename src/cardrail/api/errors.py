@@ -283,7 +283,7 @@ OPERATOR_CODES: Final = frozenset(
     {
         # Partners, keys and limits are made by the operator.
         "partner_not_found", "api_key_not_found", "invalid_partner", "invalid_limits", "invalid_network", "too_many_keys",
-        "api_key_not_valid", "unknown_dialect",
+        "api_key_not_valid", "unknown_dialect", "invalid_dialect_settings",
         # What a recipient meets, on a page in his language.
         "delivery_error", "claim_expired", "claim_revoked", "claim_empty", "pin_required", "wrong_pin", "claim_locked",
         # So are prices, rates and sheets.
