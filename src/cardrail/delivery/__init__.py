@@ -39,8 +39,10 @@ from cardrail.delivery.messages import (
     wish_of,
 )
 from cardrail.delivery.model import Claim, LinkSigner, Protection, Wish, check_wish
+from cardrail.delivery.words import RIGHT_TO_LEFT
 
 __all__ = [
+    "RIGHT_TO_LEFT",
     "Channel",
     "ChannelNotSet",
     "Claim",

@@ -21,12 +21,13 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from cardrail.access import TooManyRequests, neighbourhood
-from cardrail.api.claim.words import RIGHT_TO_LEFT, WORDS, language_of
+from cardrail.api.claim.words import WORDS, language_of
 from cardrail.api.desk import Desk, HttpRequest, describe, desk_of
 from cardrail.api.errors import RouteNotFound
 from cardrail.api.http import header, read_body
 from cardrail.catalog import CatalogSnapshot, Product
 from cardrail.delivery import (
+    RIGHT_TO_LEFT,
     Claim,
     ClaimEmpty,
     ClaimExpired,
@@ -111,8 +112,6 @@ async def show_claim(request: HttpRequest, token: FromPath[str]) -> Response[str
         claim, order = await desk.read(lambda: _look(desk, token))
     except _GONE:
         return _gone(request)
-    except CardrailError:
-        raise
     return _page(request, claim, order, _items(parts.catalog.current(), claim, order, _language(request, claim)))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-RIGHT_TO_LEFT: Final = frozenset({"ar", "fa", "he", "ur"})
-
 DEFAULT: Final = "en"
 
 WORDS: Final[dict[str, dict[str, str]]] = {

@@ -224,7 +224,7 @@ class Surface(ABC):
         """Requests per minute that the vendor allows this credential; None: any number."""
         return None
 
-    async def before_authentication(self, call: Call) -> None:  # noqa: B027
+    async def before_authentication(self, call: Call) -> None:  # noqa: B027  # most surfaces have nothing to do here
         """The place to refuse an address unheard."""
 
     async def count_failure(self, call: Call, refusal: NotAuthenticated | AddressNotAllowed | PartnerSuspended) -> None:
