@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardrail.catalog import UnreadableSheet, diff, export, restore, retire
+from cardrail.catalog import ProductNotFound, UnreadableSheet, diff, export, restore, retire, set_barcode
 from cardrail.catalog.sheets import read_sheet
 from cardrail.catalog.tables import products
 from cardrail.storage import Database, events, read_version
@@ -224,3 +224,16 @@ def test_no_bytes_make_the_reader_fail(data: bytes) -> None:
     for text in (data, HEADER + data):
         sheet = read_sheet(text)
         assert bool(sheet.problems) == bool(sheet.problem_count)
+
+
+def test_a_bar_code_is_set_by_the_sheet_or_by_hand_and_a_sheet_without_the_column_leaves_it(db: Database) -> None:
+    head, line = b"product_code,name,brand,currency,denomination_type,face_values", b"TILL,Till card,Tills,EUR,fixed,25"
+    bring_in(db, head + b",barcode\n" + line + b",QR\n")
+    assert bring_in(db, head + b"\n" + line + b"\n").count("unchanged") == 1
+    assert snapshot_of(db).all_products[0].barcode == "QR"
+    set_barcode(db, CLOCK, AUDIT, "TILL", "CODE128", actor="cli")
+    assert b"".join([one.encode() for one in export(snapshot_of(db))]).count(b"CODE128") == 1
+    assert bring_in(db, head + b",barcode\n" + line + b",\n").changes[0].details == ("barcode: CODE128 → none",)
+    assert snapshot_of(db).all_products[0].barcode is None
+    with pytest.raises(ProductNotFound):
+        set_barcode(db, CLOCK, AUDIT, "NONE", "QR", actor="cli")

@@ -177,6 +177,7 @@ def product_out(product: Product) -> ProductOut:
         currency=product.currency.code,
         countries=list(product.countries),
         image_url=product.image_url,
+        barcode=product.barcode,  # type: ignore[arg-type]  # one of BARCODES, by the table's check
         validity_days=product.validity_days,
         fields=[InputFieldOut(one.name, one.label, one.required, one.pattern or None) for one in product.input_fields],
         translations={

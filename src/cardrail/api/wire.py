@@ -345,6 +345,8 @@ class ProductOut(Struct):
     currency: str
     countries: list[str]
     image_url: str | None
+    barcode: Literal["QR", "CODE128", "EAN13"] | None
+    """What the code is shown as where it is scanned when it is redeemed."""
     validity_days: int | None
     fields: list[InputFieldOut]
     translations: dict[str, TranslationOut]

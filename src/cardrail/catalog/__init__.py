@@ -31,17 +31,19 @@ from cardrail.catalog.export import export
 from cardrail.catalog.fields import InputField, check_pattern
 from cardrail.catalog.import_catalog import ImportReport, ProductChange, diff, import_catalog
 from cardrail.catalog.listing import ProductFilter, ProductPage
-from cardrail.catalog.model import Brand, Category, Offer, PriceList, Product, Translation
+from cardrail.catalog.model import BARCODES, Brand, Category, Offer, PriceList, Product, Translation
 from cardrail.catalog.prices import PriceRule, UnitPrice, line_total
 from cardrail.catalog.quotes import Quote, QuoteLine, QuoteRequest, get_quote, load_quotes, make_quote, use_quotes
 from cardrail.catalog.rates import SAME, Exchange, FxRate, Rates, parse_rate, show_rate
 from cardrail.catalog.retire import Retired, restore, retire
+from cardrail.catalog.set_barcode import set_barcode
 from cardrail.catalog.set_prices import NEW_RULE, create_price_list, remove_price_rule, set_price_rule, set_rate
 from cardrail.catalog.sheets import Problem
 from cardrail.catalog.snapshot import CatalogCache, CatalogSnapshot, load_snapshot
 from cardrail.catalog.store import load_rates
 
 __all__ = [
+    "BARCODES",
     "NEW_RULE",
     "SAME",
     "BelowCost",
@@ -107,6 +109,7 @@ __all__ = [
     "remove_price_rule",
     "restore",
     "retire",
+    "set_barcode",
     "set_price_rule",
     "set_rate",
     "show_rate",

@@ -52,6 +52,7 @@ def _cells(product: Product, rules: dict[str, PriceRule]) -> dict[str, str | Non
         "classification": product.classification,
         "delivery_mode": product.delivery_mode,
         "image_url": product.image_url,
+        "barcode": product.barcode,
         "translations": _json(product.translations).decode() if product.translations else None,
     }
     discounts = [rules.get(offer.denomination_id) for offer in offers]

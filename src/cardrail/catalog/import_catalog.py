@@ -178,6 +178,8 @@ class Plan:
     new_rules: list[dict[str, Any]] = field(default_factory=list)
     changed_rules: list[dict[str, Any]] = field(default_factory=list)
     removed_rules: list[str] = field(default_factory=list)
+    barcodes: dict[str, str | None] = field(default_factory=dict)
+    """Product id → what its codes are drawn as from now on."""
     touched: dict[str, ProductChange] = field(default_factory=dict)
     """Product id → its change, of all that are added or changed."""
     markup_bps: int | None = None
@@ -193,6 +195,7 @@ _PRODUCT_DEFAULTS: Final[dict[str, Any]] = {
     "delivery_mode": "ONLINE",
     "countries": "",
     "image_url": None,
+    "barcode": None,
     "validity_days": None,
     "input_fields": None,
     "translations": None,
@@ -244,6 +247,8 @@ def _plan_product(plan: Plan, row: SheetRow) -> None:
         values = {**_PRODUCT_DEFAULTS, "sourcing": default_sourcing(values["kind"]), **values}
         product_id = new_id("prd")
         plan.new_products.append({"id": product_id, "number": new_number(), "code": row.code, **values})
+        if values["barcode"] is not None:
+            plan.barcodes[product_id] = values["barcode"]
     else:
         product_id = known["id"]
         changed = {name: value for name, value in values.items() if known[name] != value}
@@ -253,7 +258,11 @@ def _plan_product(plan: Plan, row: SheetRow) -> None:
             for name, value in changed.items()
         ]
         if details:
-            plan.changed_products.append({"of": product_id, **{name: known[name] for name in store.PRODUCT_VALUES}, **values})
+            plan.changed_products.append(
+                {"of": product_id, **{name: values.get(name, known[name]) for name in store.PRODUCT_VALUES}}
+            )
+        if "barcode" in changed:
+            plan.barcodes[product_id] = changed["barcode"]
     _plan_faces(plan, row, product_id, details)
     what = "added" if known is None else "changed" if details else "unchanged"
     if known is not None and known["retired_at"] is not None:
@@ -479,6 +488,7 @@ def _save(change: Change, plan: Plan) -> None:
     store.insert_brands(tx, _tuples(plan.new_brands, store.BRAND_COLUMNS, stamps))
     store.insert_products(tx, _tuples(plan.new_products, store.PRODUCT_COLUMNS, stamps))
     store.update_products(tx, [{**row, "updated_at": at} for row in plan.changed_products])
+    store.set_barcodes(tx, plan.barcodes)
     store.insert_denominations(tx, _tuples(plan.new_denominations, store.DENOMINATION_COLUMNS, stamps))
     store.update_denominations(tx, [{**row, "updated_at": at} for row in plan.changed_denominations])
     store.mark_denominations(tx, plan.retired_denominations, at, at)

@@ -19,6 +19,8 @@ RESERVED_SKU_PREFIX: Final = "TEST_"
 KINDS: Final = ("code", "link", "topup")
 SOURCINGS: Final = ("stock", "on_demand", "hybrid")
 CLASSIFICATIONS: Final = ("OPEN_LOOP", "CLOSED_LOOP", "SEMI_OPEN", "SEMI_CLOSE")
+BARCODES: Final = ("QR", "CODE128", "EAN13")
+"""What a recipient's code is drawn as, beside its text."""
 DELIVERY_MODES: Final = ("ONLINE", "OFFLINE", "ONLINE_OR_OFFLINE", "NA")
 
 
@@ -109,6 +111,8 @@ class Product:
     retired_at: datetime | None
     offers: tuple[Offer, ...]
     """All of them, retired ones too; ``sellable`` are those to show."""
+    barcode: str | None = None
+    """One of BARCODES, where the code is scanned when it is redeemed."""
 
     @property
     def sellable(self) -> tuple[Offer, ...]:

@@ -18,7 +18,7 @@ import msgspec
 
 from cardrail.catalog.errors import InvalidPattern
 from cardrail.catalog.fields import InputField, check_pattern, decode_fields, encode_fields, field_of
-from cardrail.catalog.model import CLASSIFICATIONS, DELIVERY_MODES, KINDS, RESERVED_SKU_PREFIX, SOURCINGS, Translation
+from cardrail.catalog.model import BARCODES, CLASSIFICATIONS, DELIVERY_MODES, KINDS, RESERVED_SKU_PREFIX, SOURCINGS, Translation
 from cardrail.kernel import BPS_ONE, Currency, MoneyError, currency, format_minor, parse_bps, parse_minor
 
 SIZE_MAX: Final = 64 * 1024 * 1024
@@ -53,6 +53,7 @@ COLUMNS: Final = (
     "classification",
     "delivery_mode",
     "image_url",
+    "barcode",
     "input_fields",
     "translations",
 )
@@ -305,6 +306,8 @@ def _read_options(cells: _Cells, given: dict[str, Any], countries: Sequence[str]
         given["delivery_mode"] = cells.read("delivery_mode", _one_of(DELIVERY_MODES)) or "ONLINE"
     if cells.has("image_url"):
         given["image_url"] = cells.read("image_url", _url)
+    if cells.has("barcode"):
+        given["barcode"] = cells.read("barcode", _one_of(BARCODES))
     if cells.has("validity_days"):
         given["validity_days"] = cells.read("validity_days", _days)
     if cells.has("translations"):

@@ -258,6 +258,7 @@ def _product(
         updated_at=from_micros(row.updated_at),
         retired_at=from_micros(row.retired_at) if row.retired_at is not None else None,
         offers=(),
+        barcode=row.barcode,
     )
     return replace(product, offers=tuple([_offer(product, one) for one in denominations]))
 

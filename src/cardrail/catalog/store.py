@@ -16,6 +16,7 @@ from cardrail.catalog.tables import (
     fx_rates,
     price_lists,
     price_rules,
+    product_barcodes,
     products,
     quotes,
 )
@@ -28,7 +29,11 @@ Row = sa.Row[Any]
 
 _CATEGORIES = sa.select(categories)
 _BRANDS = sa.select(brands)
-_PRODUCTS = sa.select(products).order_by(products.c.id)
+_PRODUCTS = (
+    sa.select(products, product_barcodes.c.kind.label("barcode"))
+    .outerjoin(product_barcodes, product_barcodes.c.product_id == products.c.id)
+    .order_by(products.c.id)
+)
 _DENOMINATIONS = sa.select(denominations).order_by(denominations.c.product_id, denominations.c.id)
 _RULES = sa.select(price_rules).order_by(price_rules.c.id)
 _RATES = sa.select(
@@ -182,10 +187,12 @@ def _update(table: sa.Table, *columns: str) -> sa.Update:
 insert_categories = bulk_insert(categories, *CATEGORY_COLUMNS)
 insert_brands = bulk_insert(brands, *BRAND_COLUMNS)
 insert_products = bulk_insert(products, *PRODUCT_COLUMNS)
+insert_barcodes = bulk_insert(product_barcodes, "product_id", "kind")
 insert_denominations = bulk_insert(denominations, *DENOMINATION_COLUMNS)
 insert_rules = bulk_insert(price_rules, *RULE_COLUMNS)
 
 _UPDATE_PRODUCT = _update(products, *PRODUCT_VALUES, "updated_at")
+_DELETE_BARCODE = sa.delete(product_barcodes).where(product_barcodes.c.product_id == sa.bindparam("of"))
 _UPDATE_DENOMINATION = _update(denominations, *DENOMINATION_VALUES, "updated_at")
 _UPDATE_RULE = _update(price_rules, *RULE_VALUES)
 _DELETE_RULE = sa.delete(price_rules).where(price_rules.c.id == sa.bindparam("of"))
@@ -208,6 +215,12 @@ _USE_QUOTE = (
 def update_products(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write products' values; each row names its product as ``of``."""
     _each(tx, _UPDATE_PRODUCT, rows)
+
+
+def set_barcodes(tx: Tx, kinds: Mapping[str, str | None]) -> None:
+    """What products' codes are drawn as, by product id; None: no more."""
+    _each(tx, _DELETE_BARCODE, [{"of": one} for one in kinds])
+    insert_barcodes(tx, [(one, kind) for one, kind in kinds.items() if kind is not None])
 
 
 def update_denominations(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:

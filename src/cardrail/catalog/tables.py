@@ -64,6 +64,16 @@ products = sa.Table(
     **CLUSTERED,
 )
 
+product_barcodes = sa.Table(
+    "product_barcodes",
+    metadata,
+    sa.Column("product_id", sa.Text, sa.ForeignKey("products.id"), primary_key=True),
+    text("kind"),  # QR | CODE128 | EAN13
+    sa.CheckConstraint("kind IN ('QR', 'CODE128', 'EAN13')", name="kind"),
+    **CLUSTERED,
+)
+"""Products whose codes are scanned when they are redeemed; those that are not in it have none."""
+
 denominations = sa.Table(
     "denominations",
     metadata,

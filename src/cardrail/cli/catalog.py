@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -32,6 +33,7 @@ from cardrail.catalog import (
     remove_price_rule,
     restore,
     retire,
+    set_barcode,
     set_price_rule,
     set_rate,
     show_rate,
@@ -131,7 +133,19 @@ def show(
     if as_json:
         show_json(facts)
         return
-    for label in ("code", "id", "name", "brand", "category", "kind", "sourcing", "countries", "currency", "retired_at"):
+    for label in (
+        "code",
+        "id",
+        "name",
+        "brand",
+        "category",
+        "kind",
+        "sourcing",
+        "countries",
+        "currency",
+        "barcode",
+        "retired_at",
+    ):
         if facts[label]:
             out.print(f"{label:<12}{escape(str(facts[label]))}")
     for field in product.input_fields:
@@ -157,6 +171,31 @@ def restore_(names: Annotated[list[str], typer.Argument(help="Product codes or s
     with open_context() as ctx:
         done = restore(ctx.db, ctx.clock, ctx.audit, names, actor=ACTOR)
     _show_names([one.name for one in done if one.changed], "restored", as_json=as_json)
+
+
+class BarcodeKind(StrEnum):
+    """What a code is drawn as."""
+
+    QR = "QR"
+    CODE128 = "CODE128"
+    EAN13 = "EAN13"
+    NONE = "none"
+
+
+@app.command("barcode")
+def barcode_(
+    code: Annotated[str, typer.Argument(help="The product's code.")],
+    kind: Annotated[BarcodeKind, typer.Argument(help="What its codes are shown as on the claim page, beside their text.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a product's codes as QR or bar code too, for those who redeem them at a till."""
+    wanted = None if kind is BarcodeKind.NONE else kind.value
+    with open_context() as ctx:
+        set_barcode(ctx.db, ctx.clock, ctx.audit, code, wanted, actor=ACTOR)
+    if as_json:
+        show_json({"code": code, "barcode": wanted})
+    else:
+        out.print(f"{code}: {kind.value}")
 
 
 @app.command("export")
@@ -416,6 +455,7 @@ def _product_facts(product: Product) -> dict[str, Any]:
         "kind": product.kind,
         "sourcing": product.sourcing,
         "countries": list(product.countries),
+        "barcode": product.barcode,
         "currency": product.currency.code,
         "retired_at": rfc3339(product.retired_at) if product.retired_at else None,
         "denominations": [_offer_facts(one) for one in product.offers],
