@@ -87,6 +87,7 @@ from cardrail.sourcing import (
     save_health,
     save_procurement,
     should_invalidate,
+    within,
 )
 from cardrail.storage import Tx, is_unique_violation, open_restores
 
@@ -423,7 +424,8 @@ def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
         late = Call(refused, lambda one, now: after_place(one, refused, abilities, now), None)
         return receive(buying, snapshot, ask.order, ask.attempt, late)
     started = time.monotonic()
-    call = _CALLS[ask.how](connector, ask.about, abilities)
+    with within(abilities.call_seconds):  # later somebody else may take it for interrupted
+        call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)
     return receive(buying, snapshot, ask.order, ask.attempt, replace(call, latency_us=took if ask.how == "place" else None))
 

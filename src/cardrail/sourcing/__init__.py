@@ -48,7 +48,7 @@ from cardrail.sourcing.errors import (
     UnknownConnector,
 )
 from cardrail.sourcing.health import Answered, after_call, after_purchase, dry_in_seconds, let_through, may_ask, told_balance
-from cardrail.sourcing.http import Answer, SupplierHttp, retry_after
+from cardrail.sourcing.http import Answer, SupplierHttp, retry_after, within
 from cardrail.sourcing.mapping import Suggestion, map_product, misfit, suggest, unmap_product, unmapped
 from cardrail.sourcing.model import (
     OPEN,
@@ -291,4 +291,5 @@ __all__ = [
     "unmap_product",
     "unmapped",
     "unresolved_matches",
+    "within",
 ]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -221,7 +222,8 @@ class OneClickDzSupplier(BaseConnector):
 
     def statement(self, since: datetime, until: datetime) -> Iterable[StatementLine]:
         """The supplier's ledger of that time. It comes newest first, and is turned round."""
-        lines = [self._line(one) for one in self._pages("v3/account/transactions", TransactionsIn, since, until, _PAGES_MAX)]
+        rows = self._pages("v3/account/transactions", TransactionsIn, since, until, _PAGES_MAX, is_patient=True)
+        lines = [self._line(one) for one in rows]
         return [one for one in reversed(lines) if since <= one.at < until]
 
     def close(self) -> None:
@@ -245,11 +247,14 @@ class OneClickDzSupplier(BaseConnector):
             return []
         return self._data(answer, CheckedProductIn).types
 
-    def _pages(self, path: str, wire_type: Any, since: datetime, until: datetime, most: int) -> Iterator[Any]:
-        """The rows of a list, newest first, page by page."""
+    def _pages(
+        self, path: str, wire_type: Any, since: datetime, until: datetime, most: int, *, is_patient: bool = False
+    ) -> Iterator[Any]:
+        """The rows of a list, newest first, page by page. Raises RateLimited unless it may wait: who looks for an order looks later."""
         for page in range(1, most + 1):
             query = {"page": str(page), "pageSize": str(_PAGE_SIZE), "from": since.isoformat(), "to": until.isoformat()}
-            found = self._patiently(lambda query=query: self._get(path, wire_type, query))  # type: ignore[misc]
+            look = partial(self._get, path, wire_type, query)
+            found = self._patiently(look) if is_patient else look()
             yield from found.items
             if page >= found.pagination.total_pages:
                 return
