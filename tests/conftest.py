@@ -12,6 +12,7 @@ import pytest
 import structlog
 from sqlalchemy.engine import make_url
 
+from cardrail.jobs import Jobs
 from cardrail.storage import Database
 from cardrail.storage.migrations import migrate
 from tests.postgres import URL_VARIABLE, OwnServer, Postgres
@@ -76,9 +77,11 @@ def full_counts() -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Postgres:
+def postgres() -> Iterator[Postgres]:
     """The PostgreSQL server of this run."""
-    return Postgres(os.environ.get(URL_VARIABLE) or _own_server())
+    server = Postgres(os.environ.get(URL_VARIABLE) or _own_server())
+    yield server
+    server.drop_free()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -124,9 +127,9 @@ def db_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
         yield f"sqlite:///{path}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    url = server.create(request.getfixturevalue("migrated_postgres"))
+    url = server.lend(request.getfixturevalue("migrated_postgres"))
     yield url
-    server.drop(url)
+    server.give_back(url)
 
 
 @pytest.fixture
@@ -140,6 +143,7 @@ def db(db_url: str) -> Iterator[Database]:
 def _migrate(url: str) -> None:
     database = Database(url, pool=2)
     migrate(database)
+    Jobs(database).prepare()  # the tables of the library for durable work, which every server would make at its start
     database.close()
 
 

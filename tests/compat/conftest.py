@@ -47,12 +47,12 @@ def shop(
     else:
         server = request.getfixturevalue("postgres")
         assert server is not None
-        url = server.create(request.getfixturevalue("migrated_postgres"))
+        url = server.lend(request.getfixturevalue("migrated_postgres"))
     try:
         yield from _served(Settings(database_url=url, data_dir=folder, node="main", **shop_settings))
     finally:
         if server is not None:
-            server.drop(url)
+            server.give_back(url)
 
 
 def _served(settings: Settings) -> Iterator[CompatShop]:

@@ -321,14 +321,14 @@ def test_anything_in_any_order_on_postgres(postgres: Postgres, migrated_postgres
         folder = tmp_path / str(len(opened))
         folder.mkdir()
         drop_last()
-        url = postgres.create(migrated_postgres)
+        url = postgres.lend(migrated_postgres)
         opened.append((Database(url), url))
         return a_world(opened[-1][0], folder)
 
     def drop_last() -> None:
         if opened:
             opened[-1][0].close()
-            postgres.drop(opened[-1][1])
+            postgres.give_back(opened[-1][1])
 
     run(fresh, 60 if full_counts else 4, 20)
     drop_last()

@@ -59,6 +59,9 @@ def test_migrating_twice_changes_nothing(db: Database) -> None:
     assert before == after == newest_revision()
 
 
-def test_the_migrated_schema_is_the_one_that_the_code_declares(db: Database) -> None:
+def test_the_migrated_schema_is_the_one_that_the_code_declares(database_url: str) -> None:
+    db = Database(database_url)
+    migrate(db)
     assert len(metadata.tables) > 20
     assert pending_changes(db) == []
+    db.close()
