@@ -28,6 +28,7 @@ from cardrail.orders import (
     catch_up,
     place_orders,
     register_jobs,
+    register_notices,
 )
 from cardrail.settlement import ExportDesk, register_settlement_jobs
 from cardrail.sourcing import Connectors, Route
@@ -150,6 +151,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         settings.supplier_patience_seconds,
     )
     register_jobs(jobs, buying)
+    register_notices(jobs, buying)
 
     exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
     register_settlement_jobs(jobs, exports)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from cardrail.access import purge_usage
 from cardrail.bootstrap import Cardrail
 from cardrail.delivery import deliver_waiting
 from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
-from cardrail.orders import expire_unpaid, wake_orders
+from cardrail.orders import expire_unpaid, wake_notices, wake_orders
 from cardrail.settlement import close_and_tell, self_check, sweep_exports
-from cardrail.sourcing import poll_balances, sync_suppliers
+from cardrail.sourcing import delete_ended_secrets, poll_balances, purge_notices, sync_suppliers
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
 from cardrail.webhooks import purge_webhooks
@@ -52,6 +54,19 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         jump_bps = cardrail.settings.supplier_cost_jump_percent * 100
         return sync_suppliers(db, clock, cardrail.audit, cardrail.buying.connectors, jump_bps=jump_bps, whole=whole)
 
+    def purge_supplier_webhooks() -> int:
+        """Those that wait for nobody, and secrets that were rotated out."""
+        now = clock.now()
+        before = int((now - timedelta(days=cardrail.settings.webhook_retain_days)).timestamp() * 1_000)
+        with db.transaction() as tx:
+            deleted = delete_ended_secrets(tx, now)
+        while True:
+            with db.transaction() as tx:
+                count = purge_notices(tx, before)
+            deleted += count
+            if not count:
+                return deleted
+
     return [
         Chore("close-statements", "12 * * * *", close_statements),
         Chore("check-books", "20 3 * * *", check_books),
@@ -59,6 +74,7 @@ def chores(cardrail: Cardrail) -> list[Chore]:
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
         Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
+        Chore("wake-notices", "*/30 * * * * *", lambda: wake_notices(cardrail.jobs, cardrail.buying)),
         Chore("poll-supplier-balances", "*/5 * * * *", lambda: poll_balances(db, clock, cardrail.buying.connectors)),
         Chore("sync-supplier-stock", "3-59/10 * * * *", lambda: sync(whole=False)),
         Chore("sync-supplier-catalogs", "51 * * * *", lambda: sync(whole=True)),
@@ -71,5 +87,6 @@ def chores(cardrail: Cardrail) -> list[Chore]:
             "27 4 * * *",
             lambda: purge_webhooks(db, clock.now(), retain_days=cardrail.settings.webhook_retain_days),
         ),
+        Chore("purge-supplier-webhooks", "33 4 * * *", purge_supplier_webhooks),
         Chore("purge-limit-usage", "43 * * * *", purge_limit_usage),
     ]

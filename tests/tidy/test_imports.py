@@ -25,6 +25,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("chores",),  # which use cases run by themselves, and when
     ("bootstrap", "logs"),
     ("api", "console", "shop"),
+    ("alerts",),  # the operator is told, by the same ways as everybody else
     ("delivery", "settlement", "webhooks"),
     ("orders",),
     ("sourcing",),

@@ -17,6 +17,7 @@ from cardrail.api.dialects import DIALECTS
 from cardrail.api.errors import HttpError, InternalFault, InvalidQuery, MethodNotAllowed, RouteNotFound, problem_response
 from cardrail.api.gate import Gate
 from cardrail.api.http import ClientGone
+from cardrail.api.incoming import INCOMING
 from cardrail.api.meters import Meters
 from cardrail.api.openapi import describe_api
 from cardrail.api.pages import PAGES, Readiness
@@ -38,7 +39,7 @@ PASSWORDS_MAX = 10
 
 def create_app(cardrail: Installation) -> ASGIApp:
     """The whole HTTP surface of an installation, as one ASGI application. It must run on one event loop."""
-    check_described([*ROUTES, *PAGES, *CLAIM_PAGES])
+    check_described([*ROUTES, *PAGES, *CLAIM_PAGES, *INCOMING])
     threads = Readers(max(1, min(THREADS_MAX, cardrail.settings.pool_size - 2)))
     passwords = Readers(PASSWORD_THREADS, PASSWORDS_MAX, name="cardrail-password")
     meters = Meters(cardrail)
@@ -46,7 +47,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
     gate = Gate(cardrail, threads)
     desk = Desk(cardrail, gate, meters, threads, passwords)
     routes = Litestar(
-        route_handlers=[*ROUTES, *PAGES, *CLAIM_PAGES],
+        route_handlers=[*ROUTES, *PAGES, *CLAIM_PAGES, *INCOMING],
         guards=[guard],
         exception_handlers={Exception: _answer_error},
         openapi_config=None,

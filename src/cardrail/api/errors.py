@@ -268,6 +268,11 @@ STATUS: Final[dict[str, int]] = {
     "unknown_webhook_format": 422,
     "too_many_endpoints": 409,
     "endpoint_disabled": 409,
+    # What suppliers send us.
+    "receiver_not_found": 404,
+    "webhook_forged": 401,
+    "webhook_stale": 401,
+    "webhook_unreadable": 400,
     # Us.
     "stock_moved": 503,
     "unavailable": 503,

@@ -37,6 +37,7 @@ class Meters(Collector):
         self._times: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
         self._orders: dict[str, int] = {}
+        self._incoming: dict[str, int] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note an answer."""
@@ -51,6 +52,10 @@ class Meters(Collector):
     def order(self, state: str) -> None:
         """Note that an order came to a state."""
         self._orders[state] = self._orders.get(state, 0) + 1
+
+    def incoming(self, outcome: str) -> None:
+        """Note a supplier's webhook: taken, repeated, or the code of its refusal."""
+        self._incoming[outcome] = self._incoming.get(outcome, 0) + 1
 
     def batch(self, orders: int) -> None:
         """Note a commit of the order lane."""
@@ -71,6 +76,10 @@ class Meters(Collector):
         for state, count in self._orders.items():
             orders.add_metric((state,), count)
         yield orders
+        incoming = CounterMetricFamily("cardrail_supplier_webhooks", "Suppliers' webhooks that came in.", labels=("outcome",))
+        for outcome, count in self._incoming.items():
+            incoming.add_metric((outcome,), count)
+        yield incoming
         yield from self._webhooks()
 
     def _webhooks(self) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from cardrail.catalog import CatalogCache
 from cardrail.delivery import LinkSigner, PostOffice
 from cardrail.jobs import Jobs
 from cardrail.kernel import Clock, CursorSealer
-from cardrail.orders import OrderRequest, Outcome, Shop
+from cardrail.orders import Buying, OrderRequest, Outcome, Shop
 from cardrail.settlement import ExportDesk
 from cardrail.storage import AuditLog, Database, Lane
 from cardrail.vault import CodeOpener, Keyring
@@ -94,5 +94,7 @@ class Installation(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def jobs(self) -> Jobs: ...
+    @property
+    def buying(self) -> Buying: ...
     @property
     def exports(self) -> ExportDesk: ...

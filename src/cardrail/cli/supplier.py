@@ -14,6 +14,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from cardrail.bootstrap import Cardrail
+from cardrail.cli import supplier_webhook
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
 from cardrail.sourcing import (
@@ -56,6 +57,7 @@ from cardrail.sourcing import (
 )
 
 app = typer.Typer(help="Suppliers: connect them, sync what they sell, map it to skus, watch them.", no_args_is_help=True)
+app.add_typer(supplier_webhook.app, name="webhook")
 
 ACTOR = "cli"
 PAIRS_MAX = 100_000

@@ -57,6 +57,12 @@ messages = sa.Table(
         sqlite_where=sa.text("provider_id IS NOT NULL"),
         postgresql_where=sa.text("provider_id IS NOT NULL"),
     ),
+    sa.Index(
+        "ix_messages_waiting",
+        "due_at",
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    ),
     sa.CheckConstraint("channel IN ('email', 'telegram')", name="channel"),
     **CLUSTERED,
 )

@@ -56,6 +56,7 @@ from cardrail.orders.model import (
     Repeated,
     place_order_command,
 )
+from cardrail.orders.notices import follow_notice, register_notices, retry_notice, take_notice, wake_notices
 from cardrail.orders.place import Shop, place_orders, read_versions
 from cardrail.orders.procure import Rest, procure_order
 from cardrail.orders.read import (
@@ -151,6 +152,7 @@ __all__ = [
     "expire_unpaid",
     "find_bound",
     "find_orders",
+    "follow_notice",
     "freeze_restored",
     "further_allocations",
     "get_order",
@@ -171,10 +173,12 @@ __all__ = [
     "read_versions",
     "refund_order",
     "register_jobs",
+    "register_notices",
     "release_restored",
     "resolve_as_delivered",
     "resolve_as_failed",
     "resolve_as_retry",
+    "retry_notice",
     "reveal_order",
     "reveal_orders",
     "reveal_part",
@@ -185,5 +189,7 @@ __all__ = [
     "slice_orders",
     "sold_lines",
     "supply_story",
+    "take_notice",
+    "wake_notices",
     "wake_orders",
 ]

@@ -31,6 +31,8 @@ CONCURRENCY: Final = 48
 POLL_SECONDS: Final = 0.1
 OVERDUE_SECONDS: Final = 20.0
 WAKE_MAX: Final = 500
+NEVER_BEHIND: Final = 1 << 40
+"""The round of a visit that is not turned away because another has been there since."""
 
 
 def register_jobs(jobs: Jobs, buying: Buying) -> None:
@@ -81,6 +83,11 @@ def wake_orders(jobs: Jobs, buying: Buying) -> int:
         for order_id, round_ in late:
             jobs.enqueue(tx, PROCURE, QUEUE, f"order:{order_id}:{round_}:{now // 60_000_000}", order_id, round_)
     return len(late)
+
+
+def enqueue_now(jobs: Jobs, tx: Tx, order_id: str, because: str) -> None:
+    """A visit out of turn. ``because`` names it, so that the same cause makes one visit. It looks at the order however often others did."""
+    jobs.enqueue(tx, PROCURE, QUEUE, f"order:{order_id}:{because}", order_id, NEVER_BEHIND)
 
 
 def _enqueue_visit(jobs: Jobs, tx: Tx, order_id: str, round_: int, wait: float = 0.0) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from cardrail.kernel import Mode, Money, PlainCode, Secret
 from cardrail.sourcing.errors import NotSupported
+from cardrail.sourcing.hooks import HookReader
 
 
 class Lookup(StrEnum):
@@ -67,6 +68,9 @@ class Capabilities:
     can_invalidate: bool = False
     """An order can be killed at the supplier by our reference or its id, also while its outcome is unknown."""
     can_replace: bool = False
+    """A bad code can be claimed."""
+    tells_replacements: bool = False
+    """``replacement`` tells how a claim stands, also one whose answer was lost."""
     has_catalog: bool = False
     has_stock: bool = False
     has_price: bool = False
@@ -193,6 +197,18 @@ InvalidateOutcome = Invalidated | Refused | Unknown
 
 
 @dataclass(frozen=True, slots=True)
+class Credited:
+    """A claim's answer: the supplier gives back what the code had cost us, and no other code."""
+
+    amount: Money | None = None
+    """None: it does not say how much."""
+
+
+ReplaceOutcome = Delivered | Accepted | Refused | Unknown | Credited
+ReplacementOutcome = Delivered | Accepted | Refused | Unknown | Credited | NotFound
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaceRequest:
     """A claim that a code does not work."""
 
@@ -204,8 +220,13 @@ class ReplaceRequest:
     code: PlainCode
     """The bad one."""
     reason: str
+    """One word of a closed list: already_redeemed, not_recognised, not_activated, expired, wrong_value, wrong_region, incomplete, other."""
     evidence: str | None = None
-    """What the partner gave: a link, a transaction number."""
+    """What the partner gave: his words, links to what he has."""
+    face: Money | None = None
+    """Face value of the bad code."""
+    asked_at: datetime | None = None
+    """When ``replace`` was called, where it was."""
 
 
 # --- what the supplier tells ------------------------------------------------------------------------------------------
@@ -288,8 +309,16 @@ class Connector(Protocol):
         """Kill the order, whatever became of it. Refused: it stands."""
         ...
 
-    def replace(self, request: ReplaceRequest) -> Outcome:
-        """Claim a bad code. Delivered: the replacement. Refused: there is none."""
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
+        """Claim a bad code. Delivered: the replacement. Credited: its cost is given back. Refused: neither, and that is final.
+
+        Accepted: it will be decided; the id is what ``replacement`` is asked with. As with ``place``, NotSent and RateLimited are raised
+        only where it is certain that there is no claim; everything else is Unknown, and the same code is not claimed again.
+        """
+        ...
+
+    def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
+        """How a claim stands (with its id), or whether there is one (without). Must claim nothing."""
         ...
 
     def catalog(self) -> Iterable[SupplierProduct]:
@@ -335,8 +364,11 @@ class BaseConnector:
     def invalidate(self, about: LookupRequest) -> InvalidateOutcome:
         raise NotSupported(call="invalidate")
 
-    def replace(self, request: ReplaceRequest) -> Outcome:
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
         raise NotSupported(call="replace")
+
+    def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
+        raise NotSupported(call="replacement")
 
     def catalog(self) -> Iterable[SupplierProduct]:
         raise NotSupported(call="catalog")
@@ -399,3 +431,5 @@ class ConnectorKind:
     make: ConnectorFactory
     """Raises InvalidSupplierConfig. Must reach out to nobody."""
     fields: tuple[ConfigField, ...] = ()
+    hooks: HookReader | None = None
+    """Reads the webhooks that suppliers of this kind send; None: they send none."""

@@ -5,6 +5,8 @@ SourcingError
 ├── SupplierProductNotFound, MappingNotFound, MappingRefused
 ├── InvalidRoute
 ├── AttemptNotFound
+├── ReceiverNotFound, NoSupplierWebhooks, InvalidReceiver, NoticeNotFound
+├── WebhookForged, WebhookStale, WebhookUnreadable
 └── SupplierError
     ├── NotSupported
     ├── NotSent                 certain: the request never left us
@@ -122,3 +124,45 @@ class CredentialsRefused(SupplierError):
 
     code = "supplier_credentials_refused"
     retryable = False
+
+
+class ReceiverNotFound(SourcingError):
+    """Nobody receives webhooks here."""
+
+    code = "receiver_not_found"
+
+
+class NoSupplierWebhooks(SourcingError):
+    """Suppliers of this kind send no webhooks that we could check."""
+
+    code = "no_supplier_webhooks"
+
+
+class InvalidReceiver(SourcingError):
+    """Webhooks of this supplier cannot be received like this."""
+
+    code = "invalid_receiver"
+
+
+class NoticeNotFound(SourcingError):
+    """There is no such webhook of a supplier, or it does not wait for anybody."""
+
+    code = "notice_not_found"
+
+
+class WebhookForged(SourcingError):
+    """The webhook is not signed, or not with a secret that is valid here."""
+
+    code = "webhook_forged"
+
+
+class WebhookStale(SourcingError):
+    """The webhook's time is too far from ours."""
+
+    code = "webhook_stale"
+
+
+class WebhookUnreadable(SourcingError):
+    """The webhook is signed rightly, but its body is not a JSON object."""
+
+    code = "webhook_unreadable"

@@ -190,6 +190,13 @@ attempts = sa.Table(
         postgresql_where=sa.text("match_key IS NOT NULL AND state IN ('asking', 'unknown')"),
     ),
     sa.Index(
+        "ix_attempts_their_order",
+        "supplier_id",
+        "supplier_order_id",  # a webhook names it, and most webhooks are of purchases that are done long since
+        sqlite_where=sa.text("supplier_order_id IS NOT NULL"),
+        postgresql_where=sa.text("supplier_order_id IS NOT NULL"),
+    ),
+    sa.Index(
         "ix_attempts_supplier_order",
         "supplier_id",
         "asked_at",
@@ -200,3 +207,64 @@ attempts = sa.Table(
     **CLUSTERED,
 )
 """Written before each call that could cost money."""
+
+supplier_receivers = sa.Table(
+    "supplier_receivers",
+    metadata,
+    key("supplier_id"),
+    text("token"),  # the end of the address that the supplier was given; the signature is what counts
+    text("format"),  # own: its protocol's | standard: Standard Webhooks 1.0, of another Cardrail
+    instant("created_at"),
+    sa.Index(None, "token", unique=True),
+    sa.CheckConstraint("format IN ('own', 'standard')", name="format"),
+    **CLUSTERED,
+)
+"""Suppliers whose webhooks we take."""
+
+supplier_receiver_secrets = sa.Table(
+    "supplier_receiver_secrets",
+    metadata,
+    key(),
+    sa.Column("supplier_id", sa.Text, sa.ForeignKey("supplier_receivers.supplier_id"), nullable=False),
+    blob("sealed"),
+    instant("created_at"),
+    instant("ends_at", null=True),  # null: the present one
+    sa.Index(None, "supplier_id"),
+    **CLUSTERED,
+)
+
+supplier_notices = sa.Table(
+    "supplier_notices",
+    metadata,
+    key(),
+    text("supplier_id"),
+    text("key"),  # sourcing.hooks.Notice.key
+    text("event"),  # theirs
+    text("event_id", null=True),
+    text("supplier_order_id", null=True),
+    text("reference", null=True),  # ours
+    flag("is_undone"),
+    text("state"),  # waiting | done | review (a human looks at it) | dismissed
+    text("result", null=True),  # in words
+    text("attempt_id", null=True),  # the purchase that it is about
+    number("tries", default=0),  # looks for that purchase
+    instant("due_at", null=True),  # the next one, while it waits
+    instant("received_at"),
+    instant("done_at", null=True),
+    sa.Index(None, "supplier_id", "key", unique=True),  # what comes again is nothing new
+    sa.Index(
+        "ix_supplier_notices_waiting",
+        "due_at",
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    ),
+    sa.Index(
+        "ix_supplier_notices_review",
+        "id",
+        sqlite_where=sa.text("state = 'review'"),
+        postgresql_where=sa.text("state = 'review'"),
+    ),
+    sa.CheckConstraint("state IN ('waiting', 'done', 'review', 'dismissed')", name="state"),
+    **CLUSTERED,
+)
+"""What suppliers' webhooks said, as far as it is believed: never a body, a code or an amount."""

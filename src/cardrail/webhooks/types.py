@@ -166,6 +166,18 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         audience=Audience.OPERATOR,
     ),
     "supplier.up": EventType("supplier", "A supplier answers again.", {}, audience=Audience.OPERATOR),
+    "supplier.notice_held": EventType(
+        "supplier",
+        "A supplier's webhook waits for a human: nothing was bought under the number that it names, or it takes back what was delivered "
+        "(`cardrail supplier webhook list --state review`).",
+        {
+            "notice_id": "ntc_01K0ABCDEFGHJKMNPQRSTVWXYZ",
+            "event": "order.delivered",
+            "their_order": "ord_q7w2e9",
+            "because": "nothing was bought here under this number",
+        },
+        audience=Audience.OPERATOR,
+    ),
     "supplier.balance_low": EventType(
         "supplier",
         "What we have at a supplier is below the mark, or will be used up within a day. Told again after an hour at the soonest.",

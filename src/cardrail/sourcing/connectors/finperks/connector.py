@@ -37,6 +37,7 @@ from cardrail.sourcing.connector import (
     Unknown,
 )
 from cardrail.sourcing.connectors.finperks import answers
+from cardrail.sourcing.connectors.finperks.hooks import FinperksHooks
 from cardrail.sourcing.connectors.finperks.signing import Signer
 from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSupported, OddAnswer
 from cardrail.sourcing.http import Answer, SupplierHttp
@@ -216,4 +217,5 @@ KIND: Final = ConnectorKind(
         ConfigField("client_partner", "The client partner that all orders are for, if any.", is_required=False),
         ConfigField("host_line", "What is signed of the host: with_port or bare.", is_required=False, default="with_port"),
     ),
+    FinperksHooks(),
 )

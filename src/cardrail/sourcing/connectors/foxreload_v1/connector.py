@@ -39,6 +39,7 @@ from cardrail.sourcing.connector import (
     SupplierProduct,
     Unknown,
 )
+from cardrail.sourcing.connectors.foxreload_v1.hooks import FoxReloadHooks
 from cardrail.sourcing.connectors.foxreload_v1.wire import (
     BalancesIn,
     CatalogIn,
@@ -296,4 +297,5 @@ KIND: Final = ConnectorKind(
         ConfigField("base_url", "The address before /v1, for example https://api.supplier.example."),
         ConfigField("api_key", "The bearer key.", is_secret=True),
     ),
+    FoxReloadHooks(),
 )

@@ -32,6 +32,7 @@ from cardrail.sourcing.connector import (
     Unknown,
 )
 from cardrail.sourcing.connectors.starship.caller import Caller, code_of
+from cardrail.sourcing.connectors.starship.hooks import StarshipHooks
 from cardrail.sourcing.connectors.starship.mapping import (
     MAYBE_DUPLICATE,
     POLL_SECONDS,
@@ -296,4 +297,5 @@ KIND: Final = ConnectorKind(
             default="no",
         ),
     ),
+    StarshipHooks(),
 )

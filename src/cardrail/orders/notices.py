@@ -1,0 +1,131 @@
+"""What a supplier's webhook makes happen: the purchase that it is about is looked at now, by the same look as ever.
+
+Nothing that the webhook says of codes or money is believed, so a forged, repeated or reordered one costs a look at most. One that comes
+before its order's number is written here waits for it; one that nobody knows after hours, or that takes back what was delivered, is kept
+for a human.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from cardrail.jobs import Jobs, Queue
+from cardrail.kernel import OrderId, to_micros
+from cardrail.orders.buying import Buying
+from cardrail.orders.jobs import enqueue_now
+from cardrail.sourcing import (
+    NOT_LOOKED_FOR,
+    WAITS_SECONDS,
+    Attempt,
+    AttemptState,
+    Notice,
+    ProcurementState,
+    attempt_of,
+    end_notice,
+    keep_notice,
+    load_attempt,
+    load_notice,
+    load_procurements,
+    overdue_notices,
+    put_off,
+    save_attempt,
+    save_procurement,
+    told,
+)
+from cardrail.storage import Tx, in_tx
+
+QUEUE: Final = "notices"
+FOLLOW: Final = "supplier.notice"
+OVERDUE_SECONDS: Final = 30.0
+WAKE_MAX: Final = 500
+
+
+def register_notices(jobs: Jobs, buying: Buying) -> None:
+    """Tell what there is to do for a supplier's webhook."""
+    jobs.add_queue(Queue(QUEUE, worker_concurrency=8, polling_seconds=0.2))
+    follow = jobs.tx_step("supplier.notice_follow")(lambda tx, notice_id: follow_notice(jobs, buying, tx, notice_id))
+
+    @jobs.workflow(FOLLOW)
+    def follow_one(notice_id: str, _tries: int) -> str:
+        state: str = follow(notice_id)
+        return state
+
+
+def take_notice(jobs: Jobs, buying: Buying, supplier_id: str, notice: Notice) -> bool:
+    """Keep a notice that was proven, and see to it that it is followed; False where it came before, and then nothing is done."""
+
+    def work(tx: Tx) -> bool:
+        notice_id = keep_notice(tx, supplier_id, notice, to_micros(buying.clock.now()))
+        if notice_id is not None and jobs.is_prepared:
+            _enqueue(jobs, tx, notice_id, 0)
+        return notice_id is not None
+
+    return in_tx(buying.db, work)
+
+
+def wake_notices(jobs: Jobs, buying: Buying) -> int:
+    """Take up the notices whose look is overdue: a chain that broke. How many. Run from time to time."""
+    now = to_micros(buying.clock.now())
+    with buying.db.transaction() as tx:
+        late = overdue_notices(tx, now - int(OVERDUE_SECONDS * 1_000_000), WAKE_MAX)
+        for notice_id, tries in late:
+            jobs.enqueue(tx, FOLLOW, QUEUE, f"notice:{notice_id}:{tries}:{now // 60_000_000}", notice_id, tries)
+    return len(late)
+
+
+def retry_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str) -> str:
+    """Look once more for what a notice is about that a human looks at; the state that it comes to. Raises NoticeNotFound."""
+    return follow_notice(jobs, buying, tx, notice_id, is_last=True)
+
+
+def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last: bool = False) -> str:
+    """Look for the notice's purchase, and have it looked at; the state that the notice comes to."""
+    notice = load_notice(tx, notice_id, lock=True)
+    if notice.state not in ("waiting", "review") or (notice.state == "review" and not is_last):
+        return str(notice.state)
+    now = to_micros(buying.clock.now())
+    if notice.supplier_order_id is None and notice.reference is None:
+        end_notice(tx, notice, "done", "it is about no order", now)
+        return "done"
+    attempt = attempt_of(tx, notice)
+    if attempt is None or attempt.state is AttemptState.ASKING:
+        if notice.state == "review":
+            return "review"
+        if notice.tries >= len(WAITS_SECONDS):
+            end_notice(tx, notice, "review", "nothing was bought here under this number", now)
+            return "review"
+        wait = WAITS_SECONDS[notice.tries]
+        put_off(tx, notice, now + wait * 1_000_000)
+        if jobs.is_prepared:
+            _enqueue(jobs, tx, notice_id, notice.tries + 1, wait)
+        return "waiting"
+    if attempt.is_open:
+        _look_now(jobs, tx, attempt, notice.event, now)
+        end_notice(tx, notice, "done", "the purchase is looked at", now, attempt.id)
+        return "done"
+    if notice.is_undone and attempt.state is AttemptState.DELIVERED and notice.state == "waiting":
+        end_notice(tx, notice, "review", "it takes back what was delivered here", now, attempt.id)
+        return "review"
+    if notice.state != "review":
+        end_notice(tx, notice, "done", f"the purchase had ended ({attempt.state.value})", now, attempt.id)
+        return "done"
+    return "review"
+
+
+def _look_now(jobs: Jobs, tx: Tx, seen: Attempt, event: str, now: int) -> None:
+    """Let the purchase be looked at, in the order of locks that procurement has: what waits for suppliers first, then the attempt."""
+    waiting = [one for one in load_procurements(tx, OrderId(seen.order_id), lock=True) if one.state is not ProcurementState.DONE]
+    attempt = load_attempt(tx, seen.id, lock=True)
+    if attempt is None or not attempt.is_open or attempt.look_at >= NOT_LOOKED_FOR:  # what must not be looked for is not
+        return
+    save_attempt(tx, told(replace(attempt, look_at=now), f"the supplier's webhook: {event}", now), from_state=attempt.state)
+    for one in waiting:
+        if one.line == attempt.line:
+            save_procurement(tx, replace(one, wake_at=now))
+    if jobs.is_prepared:
+        enqueue_now(jobs, tx, attempt.order_id, f"{attempt.id}:{now}")
+
+
+def _enqueue(jobs: Jobs, tx: Tx, notice_id: str, tries: int, wait: float = 0.0) -> None:
+    jobs.enqueue(tx, FOLLOW, QUEUE, f"notice:{notice_id}:{tries}", notice_id, tries, delay=wait)
