@@ -83,6 +83,24 @@ def test_codes_that_come_after_the_attempt_was_given_up_are_kept(
     assert shop.findings() == []
 
 
+@pytest.mark.parametrize(("abilities", "words"), [(IDEMPOTENT, ["refuse:invalid"]), (QUICK, [])], ids=["refused", "absent"])
+def test_an_order_that_was_given_up_and_is_accepted_after_all_is_followed_up(
+    shop: Supplied, abilities: Capabilities, words: list[str]
+) -> None:
+    fake = shop.supplier("A", "accept", *words, abilities=abilities)
+    shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 1_000))
+    shop.visit(placed)
+    first, second = shop.attempts(placed)
+    assert (first.state.value, first.supplier_order_id, second.state.value) == ("accepted", fake.sold[-1].id, "delivered")
+    assert (states(shop.stands(placed))[0], [one.state.value for one in shop.procurements(placed)]) == ("FULFILLED", ["review"])
+    fake.ready()
+    done = shop.finish(placed)
+    assert (of(shop.attempts(placed))[0], shop.in_stock("CARD"), shop.findings()) == (("delivered", 2, 0), 2, [])
+    assert [one.state.value for one in shop.procurements(done)] == ["done"]
+
+
 def test_two_visitors_at_the_same_instant_look_once(shop: Supplied) -> None:
     fake = shop.supplier("A", "dropped", abilities=BY_MATCH)
     placed = shop.order("CARD", 2)

@@ -12,7 +12,7 @@ from cardrail.kernel import PlainCode
 from cardrail.orders import Order, release_restored, resolve_as_failed
 from cardrail.orders.journal import journal_attempt
 from cardrail.sourcing import Capabilities, Lookup
-from cardrail.storage import Journal, JournalAttempt, mark_restored, read_attempts
+from cardrail.storage import Journal, JournalAttempt, JournalEntry, mark_restored, read_attempts
 from tests.build import NODE
 from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK, Sold
@@ -98,6 +98,19 @@ def test_while_frozen_nothing_is_asked_about_that_asking_would_buy_or_kill(shop:
     release(shop)
     shop.finish(placed)
     assert of(shop.attempts(placed))[0][0] == ("delivered" if abilities is IDEMPOTENT else "invalidated")
+
+
+def test_codes_that_others_bought_since_the_release_are_not_revoked_by_another_release(shop: Supplied) -> None:
+    shop.supplier("A")
+    (known,) = shop.bought("CARD", 2).items[0].allocations
+    restored(shop)
+    lost = JournalEntry(1_000_000, "ord_gone", shop.partner.partner_id, "live", "INR", 19_000, [(known.lot_id, 2, 2)])
+    released = [release_restored(shop.db, shop.clock, shop.audit, [lost], node=NODE, actor="test")]
+    hers = shop.bought("CARD", 2)
+    assert (hers.items[0].allocations[0].lot_id, hers.items[0].allocations[0].first_seq) == (known.lot_id, 2)
+    released.append(release_restored(shop.db, shop.clock, shop.audit, [lost], node=NODE, actor="test"))
+    assert [(len(one.lost_orders), one.codes_revoked, one.held) for one in released] == [(1, 0, [])] * 2
+    assert (len(shop.shown(hers)), shop.findings()) == (2, [])
 
 
 def test_what_is_found_by_match_only_is_not_taken_for_an_equal_order_made_since_the_backup(shop: Supplied) -> None:

@@ -49,6 +49,28 @@ def test_resolved_as_delivered_the_codes_are_charged_and_shown(shop: Supplied) -
     assert (shop.balance(), shop.findings()) == ("999810.00", [])
 
 
+def test_what_cannot_be_asked_about_ends_with_the_decision(shop: Supplied) -> None:
+    placed = in_review(shop)
+    deliver(shop, placed, ["ONE", "TWO"])
+    assert of(shop.attempts(placed)) == [("closed", 2, 0), ("delivered", 2, 2)]
+    assert "2 codes given by cli" in shop.attempts(placed)[0].story[-1][1]
+    assert ([one.state.value for one in shop.procurements(placed)], shop.findings()) == (["done"], [])
+
+
+def test_codes_of_an_attempt_that_was_ended_by_hand_are_kept_when_they_come(shop: Supplied) -> None:
+    fake = shop.supplier("A", "deliver", abilities=BLIND)
+    placed = shop.order("CARD", 2)
+
+    def someone_decides() -> None:
+        shop.clock.advance(seconds=100)  # type: ignore[attr-defined]
+        shop.finish(placed, visits=2)
+        deliver(shop, placed, ["ONE", "TWO"])
+
+    fake.meanwhile.append(someone_decides)
+    shop.visit(placed)
+    assert (shop.shown(shop.stands(placed)), shop.in_stock("CARD"), shop.findings()) == (["ONE", "TWO"], 2, [])
+
+
 def test_resolved_as_delivered_in_part_the_rest_is_given_back(shop: Supplied) -> None:
     done = deliver(shop, in_review(shop, 3), ["ONE"])
     assert (states(done)[0], done.charged_minor, shop.balance(), shop.findings()) == (

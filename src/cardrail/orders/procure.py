@@ -81,6 +81,7 @@ from cardrail.sourcing import (
     load_route,
     look_failed,
     micros,
+    not_looked_for,
     plan_route,
     reserved_costs,
     save_attempt,
@@ -249,7 +250,8 @@ class _Visit:
             return None
         how = _how_to_ask(attempt, abilities, now)
         if how is None:  # nobody can be asked: a human decides
-            self.wake.append(now + micros(REVIEW_LOOK_SECONDS))
+            save_attempt(self.tx, not_looked_for(attempt, now), from_state=attempt.state)
+            self.wake.append(now)
             return None
         by_match = abilities.lookup is Lookup.BY_MATCH
         about = _about(self.tx, self.order, item, attempt, supplier, by_match=by_match)

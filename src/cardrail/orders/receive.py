@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+import structlog
+
 from cardrail.catalog import CatalogSnapshot
 from cardrail.kernel import HoldId, Mode, OrderId, PlainCode, from_micros, share, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book, platform, post_hold, supplier_account, void_hold
@@ -35,6 +37,7 @@ from cardrail.sourcing import (
     RefusalKind,
     Unknown,
     after_call,
+    after_late_answer,
     after_purchase,
     is_overdue,
     load_attempt,
@@ -50,6 +53,8 @@ from cardrail.sourcing import (
 )
 from cardrail.storage import Tx
 from cardrail.vault import NEVER, append_bound_codes, split_known_codes, stock_late_codes
+
+log = structlog.get_logger("cardrail.procure")
 
 S: Final = OrderState
 ACTOR: Final = "system"
@@ -95,7 +100,12 @@ def _receive(
     is_stale = call.outcome is not None and not has_codes and (known.state, known.looks) != (asked.state, asked.looks)
     is_ours = known.state is not AttemptState.DELIVERED if has_codes else known.is_open and not is_stale
     if is_stale:
-        _keep_order_id(tx, known, call.outcome, at)
+        late = _late(known, call.outcome, at)
+        save_attempt(tx, late, from_state=known.state)
+        if late.is_open and not known.is_open:
+            log.warning("a purchase that was given up is at the supplier after all", attempt=known.id, supplier=known.supplier_id)
+            waiting = settle_item(tx, order, item, waiting, now, has_changed=False)
+        known = late
     if is_ours:
         attempt = call.change(known, at)
         if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
@@ -110,13 +120,11 @@ def _receive(
     return order if given else None, is_done and waiting.state is ProcurementState.DONE
 
 
-def _keep_order_id(tx: Tx, known: Attempt, outcome: LookupOutcome | None, at: int) -> None:
-    """An answer that is out of date still tells under which number the supplier has the order."""
+def _late(known: Attempt, outcome: LookupOutcome | None, at: int) -> Attempt:
+    """The attempt after an answer that is out of date."""
     if not isinstance(outcome, (Accepted, Unknown)) or outcome.supplier_order_id is None or known.supplier_order_id is not None:
-        return
-    named = replace(known, supplier_order_id=outcome.supplier_order_id)
-    sentence = f"a late answer: the supplier has it as {outcome.supplier_order_id}"
-    save_attempt(tx, told(named, sentence, at), from_state=known.state)
+        return known
+    return after_late_answer(known, outcome.supplier_order_id, at)
 
 
 # --- codes and money --------------------------------------------------------------------------------------------------

@@ -205,11 +205,12 @@ def _release(
             lot = lots.get(lot_id)
             if lot is None or lot.state is not LotState.OPEN:
                 report.unknown_lots[lot_id] = merge_spans(sold[lot_id])
-            else:
-                # A lot of codes bought on demand has grown since: what it will hold there again are other codes.
+            elif lot.kind is not LotKind.BOUND:
                 spans = [(first, min(end, lot.count)) for first, end in sold[lot_id] if first < lot.count]
                 _withdraw(tx, lot, spans, report, node=node, now=now)
                 _revoke(tx, lot, spans, report, now=now, actor=actor)
+            # A code bought on demand is bound in the transaction that writes it. Those that the database does not know of are lost with
+            # that, and what such a lot has in their places since, or will have, are other codes, of other orders.
     if report.unknown_lots and report.was_frozen:
         since = to_micros(min(one.restored_at for one in open_restores(tx)))
         report.imported_since = [lot.id for lot in list_lots(tx, state=LotState.OPEN) if _may_hold_sold_codes(lot, since)]

@@ -34,13 +34,16 @@ LOOK_SECONDS_MAX: Final = 60.0
 REVIEW_LOOK_SECONDS: Final = 900.0
 """How often an attempt is asked after that waits for a human anyway."""
 NOT_LOOKED_FOR: Final = 253_370_764_800_000_000
-"""``look_at`` of an attempt that must not be looked for (the year 9999): what would be found may be another order's. A human decides."""
+"""``look_at`` of an attempt that is not looked for (the year 9999), because nobody can be asked, or what would be found may be another
+order's. A human decides, and that ends it."""
 SECOND_LOOK_SECONDS: Final = 5.0
 """Between the two looks that a "no" by match needs."""
 GRACE_SECONDS: Final = 5.0
 """How long after its time-out a call may still be writing down its answer."""
 INVALIDATE_AFTER_LOOKS: Final = 3
 """Looks that told nothing, before the order is killed where that can be done."""
+_GIVEN_UP: Final = frozenset({AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.CLOSED})
+"""Ends that say that nothing was bought."""
 
 
 def micros(seconds: float) -> int:
@@ -73,12 +76,13 @@ def after_place(attempt: Attempt, outcome: Outcome, abilities: Capabilities, now
     answered = replace(attempt, answered_at=now)
     if isinstance(outcome, Unknown):
         can_ask = can_be_asked(abilities, outcome.supplier_order_id)
+        can_end = can_ask or abilities.can_invalidate
         return told(
             replace(
                 answered,
                 state=AttemptState.UNKNOWN,
                 supplier_order_id=outcome.supplier_order_id,
-                look_at=now + micros(FIRST_LOOK_SECONDS if can_ask else REVIEW_LOOK_SECONDS),
+                look_at=now + micros(FIRST_LOOK_SECONDS if can_ask else REVIEW_LOOK_SECONDS) if can_end else NOT_LOOKED_FOR,
                 deadline_at=attempt.asked_at + micros(abilities.unknown_seconds) if can_ask else now,
             ),
             f"unknown: {outcome.why}" + ("" if can_ask else "; it cannot be asked about"),
@@ -121,6 +125,31 @@ def look_failed(attempt: Attempt, why: str, abilities: Capabilities, now: int, *
     if after_seconds is not None:
         later = replace(later, look_at=max(later.look_at, now + micros(after_seconds)))
     return told(later, f"could not be asked about: {why}", now)
+
+
+def not_looked_for(attempt: Attempt, now: int) -> Attempt:
+    """An attempt about which nobody can be asked: a human decides, and from now on."""
+    return replace(attempt, look_at=NOT_LOOKED_FOR, deadline_at=min(attempt.deadline_at, now))
+
+
+def after_late_answer(attempt: Attempt, supplier_order_id: str, now: int) -> Attempt:
+    """An answer that is out of date still tells under which number the supplier has the order.
+
+    Where the attempt had been given up, it may have been bought after all: it is followed up under that number, as long as one that is
+    unknown. What was killed at the supplier stays dead.
+    """
+    named = replace(attempt, supplier_order_id=supplier_order_id)
+    if attempt.state not in _GIVEN_UP:
+        return told(named, f"a late answer: the supplier has it as {supplier_order_id}", now)
+    again = replace(
+        named,
+        state=AttemptState.ACCEPTED,
+        refusal=None,
+        looks=0,
+        look_at=now,
+        deadline_at=now + attempt.deadline_at - attempt.asked_at,
+    )
+    return told(again, f"a late answer: the supplier has it after all, as {supplier_order_id}; it is asked about", now)
 
 
 def can_be_asked(abilities: Capabilities, supplier_order_id: str | None) -> bool:
