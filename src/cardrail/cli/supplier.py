@@ -55,6 +55,7 @@ from cardrail.sourcing import (
     unmap_product,
     unmapped,
 )
+from cardrail.sourcing.connectors.rest import EXAMPLE
 
 app = typer.Typer(help="Suppliers: connect them, sync what they sell, map it to skus, watch them.", no_args_is_help=True)
 app.add_typer(supplier_webhook.app, name="webhook")
@@ -93,6 +94,12 @@ def kinds(as_json: AsJson = False) -> None:
             notes += [f"{field.default} unless set"] if field.default is not None else []
             after = f" ({', '.join(notes)})" if notes else ""
             out.print(f"    {field.name}{after}: {escape(field.help)}")
+
+
+@app.command()
+def template() -> None:
+    """Print a file that describes a REST supplier, with a comment on everything. Change it, then `cardrail supplier add rest …`."""
+    typer.echo(EXAMPLE, nl=False)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from cardrail.sourcing.connectors.finperks import KIND as FINPERKS
 from cardrail.sourcing.connectors.foxreload_public import KIND as FOXRELOAD_PUBLIC
 from cardrail.sourcing.connectors.foxreload_v1 import KIND as FOXRELOAD_V1
 from cardrail.sourcing.connectors.oneclickdz import KIND as ONECLICKDZ
+from cardrail.sourcing.connectors.rest import KIND as REST
 from cardrail.sourcing.connectors.simulated import KIND as SIMULATED
 from cardrail.sourcing.connectors.starship import KIND as STARSHIP
 from cardrail.sourcing.errors import UnknownConnector
@@ -21,6 +22,7 @@ CONNECTORS: Final[dict[str, ConnectorKind]] = {
         FOXRELOAD_PUBLIC,
         FOXRELOAD_V1,
         ONECLICKDZ,
+        REST,
         STARSHIP,
     )
 }  # fmt: skip
