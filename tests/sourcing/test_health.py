@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+import pytest
 import sqlalchemy as sa
 
+from cardrail.access import SecretSealer
 from cardrail.kernel import Money, currency, to_micros
-from cardrail.sourcing import SupplierError, poll_balances, set_balance_alert
+from cardrail.sourcing import (
+    InvalidSupplierConfig,
+    SupplierError,
+    change_supplier,
+    get_supplier,
+    poll_balances,
+    set_balance_alert,
+)
 from cardrail.storage import events
 from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK, ScriptedSupplier
@@ -95,3 +105,24 @@ def test_a_balance_that_is_nonsense_keeps_no_other_from_being_read(shop: Supplie
         shop.connectors.put(shop.suppliers[name], fake)
     assert poll_balances(shop.db, shop.clock, shop.connectors) == 1
     assert (shop.health("A").balance_minor, shop.health("B").balance_minor) == (None, 50_000)
+
+
+def test_an_operator_who_knows_a_supplier_better_sets_its_times(shop: Supplied) -> None:
+    shop.supplier("A")
+    sealer, known = SecretSealer(b"s" * 32), shop.suppliers["A"]
+    changed = partial(change_supplier, shop.db, shop.clock, shop.audit, sealer, known.id, actor="test")
+    for odd in (0, -1, "2", True, float("nan"), 10**9):
+        with pytest.raises(InvalidSupplierConfig):
+            changed(config={"call_seconds": odd})
+    changed(config={"pretend": True, "call_seconds": 1.5, "breaker_seconds": 9})
+    with shop.db.read() as tx:
+        row = get_supplier(tx, known.id)
+    shop.connectors.put(row, shop.fakes["A"])
+    shop.fakes["A"].script.extend(["dropped"] * 5)
+    found = shop.connectors.abilities(row)
+    assert (found.call_seconds, found.settle_seconds, found.breaker_seconds) == (1.5, 10.0, 9.0)
+    for _ in range(5):
+        placed = shop.order("CARD")
+        shop.visit(placed)
+    health = shop.health("A")
+    assert (health.breaker, health.retry_at) == ("open", to_micros(shop.clock.now()) + 9_000_000)

@@ -19,6 +19,7 @@ from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
 from cardrail.sourcing import (
     CONNECTORS,
+    TIMINGS,
     Attempt,
     ConnectorKind,
     Health,
@@ -85,7 +86,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def kinds(as_json: AsJson = False) -> None:
     """List the protocols that suppliers may speak, and what each needs to be told."""
     if as_json:
-        show_json({"items": [_kind(one) for one in CONNECTORS.values()]})
+        show_json({"items": [_kind(one) for one in CONNECTORS.values()], "timings": dict(TIMINGS)})
         return
     for one in CONNECTORS.values():
         out.print(f"[bold]{one.name}[/bold]  {escape(one.title)}")
@@ -94,6 +95,9 @@ def kinds(as_json: AsJson = False) -> None:
             notes += [f"{field.default} unless set"] if field.default is not None else []
             after = f" ({', '.join(notes)})" if notes else ""
             out.print(f"    {field.name}{after}: {escape(field.help)}")
+    out.print("[bold]any of them[/bold]  In seconds, where you know the supplier better than its connector")
+    for name, words in TIMINGS.items():
+        out.print(f"    {name} (optional): {escape(words)}")
 
 
 @app.command()
@@ -506,7 +510,7 @@ def _warn_unknown(kind: ConnectorKind, given: dict[str, Any]) -> None:
     secret = sorted(one.name for one in kind.fields if one.is_secret and one.name in given)
     if secret:
         raise InvalidSupplierConfig(field=secret[0], reason="it is a secret: leave it out, and it is asked for, or use --secrets")
-    unknown = sorted(given.keys() - {one.name for one in kind.fields})
+    unknown = sorted(given.keys() - {one.name for one in kind.fields} - TIMINGS.keys())
     if unknown:
         err.print(f"[yellow]{escape(kind.name)} does not say that it needs: {escape(', '.join(unknown))}[/yellow]")
 

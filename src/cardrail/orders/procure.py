@@ -286,7 +286,7 @@ class _Visit:
     def _begin(self, step: Step, item: OrderItem, waiting: Procurement, past: list[Attempt]) -> _Ask:
         """Write the attempt; what is called afterwards is what is written here."""
         supplier = step.listing.supplier
-        abilities = self.buying.connectors.of(supplier).capabilities
+        abilities = self.buying.connectors.abilities(supplier)
         attempt = _new_attempt(self.order, item, step, abilities, 1 + max((one.n for one in past), default=0), self.now)
         insert_attempt(self.tx, attempt)
         if step.listing.health.breaker != "closed":
@@ -349,7 +349,7 @@ def _match_key(supplier_id: str, supplier_sku: str, face_minor: int, quantity: i
 def _abilities(buying: Buying, supplier: Supplier) -> Capabilities | None:
     """What the supplier's connector can do; None where it cannot be built: a fault for the operator, not for the order."""
     try:
-        return buying.connectors.of(supplier).capabilities
+        return buying.connectors.abilities(supplier)
     except SourcingError as error:
         log.warning("a connector cannot be built", supplier=supplier.name, reason=error.code)
         return None
@@ -417,8 +417,7 @@ def _about(
 
 def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
     """Call the supplier, and write down what came of it; whether the order is done. No transaction is open while it is called."""
-    connector = buying.connectors.of(ask.supplier)
-    abilities = connector.capabilities
+    connector, abilities = buying.connectors.of(ask.supplier), buying.connectors.abilities(ask.supplier)
     if ask.how == "place":
         buying.write_journal([journal_attempt(ask.attempt)])
     if ask.how == "place" and _now(buying) > ask.attempt.asked_at + micros(BEGIN_WITHIN_SECONDS):
@@ -429,7 +428,8 @@ def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
     with within(abilities.call_seconds):  # later somebody else may take it for interrupted
         call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)
-    return receive(buying, snapshot, ask.order, ask.attempt, replace(call, latency_us=took if ask.how == "place" else None))
+    call = replace(call, latency_us=took if ask.how == "place" else None, open_us=micros(abilities.breaker_seconds))
+    return receive(buying, snapshot, ask.order, ask.attempt, call)
 
 
 def _place(connector: Connector, about: LookupRequest, abilities: Capabilities) -> Call:

@@ -26,6 +26,7 @@ from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.save import TEST_BRAND, Books
 from cardrail.orders.states import OrderState, advance, outcome_of, state_of
 from cardrail.sourcing import (
+    OPEN_MICROS,
     Accepted,
     Answered,
     Attempt,
@@ -69,6 +70,8 @@ class Call:
     answered: Answered | None
     wait_seconds: float | None = None
     latency_us: int | None = None
+    open_us: int = OPEN_MICROS
+    """How long the supplier's circuit breaker stays open, if this opens it."""
 
 
 def receive(buying: Buying, snapshot: CatalogSnapshot, seen: Order, asked: Attempt, call: Call) -> bool:
@@ -417,7 +420,8 @@ def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int, *, is_ours: boo
         return
     health = load_health(tx, attempt.supplier_id, lock=True)
     wait = None if call.wait_seconds is None else int(call.wait_seconds * 1_000_000)
-    before, health = health, after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait)
+    before = health
+    health = after_call(health, call.answered, now=now, latency_us=call.latency_us, retry_after_us=wait, open_us=call.open_us)
     if before.breaker == "closed" and health.breaker == "open":
         tell_supplier(tx, "supplier.down", attempt.supplier_id, attempt.mode.value, now, {"failures": health.failures_in_row})
     elif before.breaker != "closed" and health.breaker == "closed":

@@ -3,6 +3,7 @@
 from cardrail.sourcing.balance import is_low, poll_balance, poll_balances, set_balance_alert, tell_supplier
 from cardrail.sourcing.connector import (
     TEMPORARY,
+    TIMINGS,
     Accepted,
     BaseConnector,
     Capabilities,
@@ -52,6 +53,7 @@ from cardrail.sourcing.errors import (
     UnknownConnector,
 )
 from cardrail.sourcing.health import (
+    OPEN_MICROS,
     Answered,
     after_bad_code,
     after_call,
@@ -180,10 +182,12 @@ __all__ = [
     "GRACE_SECONDS",
     "NOT_LOOKED_FOR",
     "OPEN",
+    "OPEN_MICROS",
     "POLICIES",
     "REVIEW_LOOK_SECONDS",
     "SUPPLY_VERSION",
     "TEMPORARY",
+    "TIMINGS",
     "Accepted",
     "Answer",
     "Answered",

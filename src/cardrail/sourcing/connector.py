@@ -94,6 +94,20 @@ class Capabilities:
     poll_seconds_max: float = 60.0
     accepted_seconds: float = 24 * 3_600.0
     """How long an accepted order may stay so before a human is asked."""
+    breaker_seconds: float = 60.0
+    """How long nothing new is bought once its circuit breaker is open."""
+
+
+TIMINGS: Final[Mapping[str, str]] = {
+    "call_seconds": "How long a purchase, or a look at one, may take in all.",
+    "settle_seconds": "How long after a lost answer the order may show at the supplier for the first time.",
+    "unknown_seconds": "How long a lost answer is asked after before a human is asked.",
+    "accepted_seconds": "How long an accepted order may stay so before a human is asked.",
+    "poll_seconds": "The first wait before an accepted order is asked after.",
+    "poll_seconds_max": "The longest such wait.",
+    "breaker_seconds": "How long it is left alone once its circuit breaker is open.",
+}
+"""Capabilities that an operator may set in a supplier's configuration, whatever its kind: what they are for."""
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------

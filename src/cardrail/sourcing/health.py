@@ -53,9 +53,15 @@ def let_through(health: Health, now: int) -> Health:
 
 
 def after_call(
-    health: Health, how: Answered, *, now: int, latency_us: int | None = None, retry_after_us: int | None = None
+    health: Health,
+    how: Answered,
+    *,
+    now: int,
+    latency_us: int | None = None,
+    retry_after_us: int | None = None,
+    open_us: int = OPEN_MICROS,
 ) -> Health:
-    """The row after a call. ``latency_us`` only where a purchase was answered at once."""
+    """The row after a call. ``latency_us`` only where a purchase was answered at once; ``open_us``: how long the breaker stays open."""
     if how is Answered.BUSY:
         wait = BUSY_MICROS if retry_after_us is None else max(retry_after_us, 100_000)
         changed = replace(health, calls=health.calls + 1, blocked_until=now + wait, updated_at=now)
@@ -75,7 +81,7 @@ def after_call(
     if well:
         return changed if health.breaker == "closed" else replace(changed, breaker="closed", retry_at=None, success_e6=1_000_000)
     opens = health.breaker != "closed" or in_a_row >= FAILURES_MAX or (health.calls >= CALLS_MIN and success < SUCCESS_MIN_E6)
-    return replace(changed, breaker="open", retry_at=now + OPEN_MICROS) if opens else changed
+    return replace(changed, breaker="open", retry_at=now + open_us) if opens else changed
 
 
 def after_purchase(health: Health, cost_minor: int, units: int, now: int) -> Health:
@@ -96,6 +102,11 @@ def after_purchase(health: Health, cost_minor: int, units: int, now: int) -> Hea
         burn_day_minor=burn,
         updated_at=now,
     )
+
+
+def after_bad_code(health: Health, now: int) -> Health:
+    """Count a code of the supplier's that had to be replaced or paid back."""
+    return replace(health, bad_codes=health.bad_codes + 1, updated_at=now)
 
 
 def told_balance(health: Health, balance_minor: int, now: int) -> Health:

@@ -22,6 +22,8 @@ LATENCY_UNKNOWN_US: Final = 1_000_000
 """What a supplier that was never asked is taken to need: it is tried before slow ones, and after quick ones."""
 ABSENT_MAX: Final = 2
 """Times that one supplier is asked for one item whose answers were lost, and which was never bought: the loss may have been ours."""
+TRIED_MICROS: Final = 2_000_000
+"""When to look again whether a supplier's circuit breaker has closed, while one call is let through."""
 RETRIES_MAX: Final = 5
 """Times that one supplier is asked for one item after refusals that were only temporary."""
 
@@ -194,7 +196,9 @@ def _again_at(listing: Listing, situation: Situation) -> tuple[str, int] | None:
     if health.blocked_until is not None and health.blocked_until > now:
         return f"it wants no requests until {_clock(health.blocked_until)}", health.blocked_until
     if health.breaker != "closed" and (health.retry_at or 0) > now:
-        return f"its circuit breaker is {health.breaker} until {_clock(health.retry_at or 0)}", health.retry_at or now
+        # Where one is being asked, its answer decides, and that comes sooner than what it may take.
+        again_at = min(health.retry_at or now, now + TRIED_MICROS) if health.breaker == "trying" else health.retry_at or now
+        return f"its circuit breaker is {health.breaker} until {_clock(health.retry_at or 0)}", again_at
     if listing.supplier.id in situation.match_taken:
         return "an order just like this one is not resolved there", now + 2_000_000
     return None

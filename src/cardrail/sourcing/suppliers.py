@@ -12,7 +12,7 @@ import msgspec
 from cardrail.access import SecretSealer
 from cardrail.kernel import Clock, Mode, Secret, currency, new_id, to_micros
 from cardrail.sourcing import store
-from cardrail.sourcing.connector import Connector, ConnectorKind, Setup
+from cardrail.sourcing.connector import TIMINGS, Capabilities, Connector, ConnectorKind, Setup
 from cardrail.sourcing.errors import InvalidSupplierConfig, SupplierNotFound
 from cardrail.sourcing.model import NewSupplier, Supplier, SupplierState
 from cardrail.sourcing.registry import connector_kind
@@ -20,6 +20,8 @@ from cardrail.storage import AuditLog, Database, Tx, audit_entry, bump_version
 
 SUPPLY_VERSION: Final = "supply"
 """Moves on when what can be bought on demand changes: a supplier's state, a mapping."""
+
+SECONDS_MAX: Final = 30 * 86_400
 
 _SECRETS: Final = "supplier"
 _json = msgspec.json.Encoder(order="sorted")
@@ -115,6 +117,10 @@ def check_fields(kind: ConnectorKind, config: Mapping[str, Any], secrets: Mappin
         given: Mapping[str, Any] = secrets if one.is_secret else config
         if one.is_required and one.name not in given:
             raise InvalidSupplierConfig(field=one.name, reason="it is required")
+    for name in TIMINGS.keys() & config.keys():
+        seconds = config[name]
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= SECONDS_MAX:
+            raise InvalidSupplierConfig(field=name, reason=f"a number of seconds, at most {SECONDS_MAX}")
 
 
 def open_secrets(sealer: SecretSealer, supplier: Supplier) -> dict[str, Secret]:
@@ -158,6 +164,12 @@ class Connectors:
             # The old one is not closed: a call of it may be under way, and its connections end by themselves.
             self._built[supplier.id] = (supplier.updated_at, made)
             return made
+
+    def abilities(self, supplier: Supplier) -> Capabilities:
+        """What its connector can do, with the times that the operator has set. Raises UnknownConnector, InvalidSupplierConfig."""
+        told: dict[str, Any] = {name: float(supplier.config[name]) for name in TIMINGS if name in supplier.config}
+        found = self.of(supplier).capabilities
+        return replace(found, **told) if told else found
 
     def put(self, supplier: Supplier, connector: Connector) -> None:
         """Let this supplier be served by a connector that somebody else has built: a fake in a test, a proxy."""
