@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpcore2
 import hypothesis
 import pytest
 import structlog
@@ -81,7 +83,7 @@ def postgres() -> Iterator[Postgres]:
     """The PostgreSQL server of this run."""
     server = Postgres(os.environ.get(URL_VARIABLE) or _own_server())
     yield server
-    server.drop_free()
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -145,6 +147,12 @@ def _migrate(url: str) -> None:
     migrate(database)
     Jobs(database).prepare()  # the tables of the library for durable work, which every server would make at its start
     database.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_trust_store() -> None:
+    """A client loads the machine's certificates, 28 ms, also where it never speaks TLS: here they are loaded once."""
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,8 @@ VERSION_FOLDER = "pginstall18"
 START_SECONDS = 30.0
 LENT_MAX = 60
 """How often a database is lent: what was deleted in it is still in its files."""
+FREE_MIN = 2
+"""The one lent next was given back a while ago: a database can be renamed once the last connection to it has really ended."""
 SOCKET_PATH_MAX = 90
 """A socket's path must fit 107 bytes (sockaddr_un), name of the socket included."""
 
@@ -126,6 +128,7 @@ class Postgres:
         self.url = url
         self._templates: dict[str, _Template] = {}
         self._template_of: dict[str, str] = {}
+        self._connection: psycopg.Connection[Any] | None = None
 
     def lend(self, template: str) -> str:
         """The URL of a database that is as `template` is, for one test. Give it back."""
@@ -133,12 +136,12 @@ class Postgres:
         if known is None:
             with psycopg.connect(self._libpq(template), autocommit=True) as connection:
                 known = self._templates[template] = _Template.of(connection)
-        if not known.free:
+        if len(known.free) < FREE_MIN:
             url = self.create(template)
             self._template_of[_name(url)] = template
             known.lent[_name(url)] = 1
             return url
-        old, name = known.free.pop(), _new_name()
+        old, name = known.free.pop(0), _new_name()
         # Whoever was left behind by the former test and still asks for its database does not find it.
         self._run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(name)))
         self._template_of[name] = self._template_of.pop(old)
@@ -174,15 +177,18 @@ class Postgres:
         assert name.startswith(PREFIX), "only databases that create() made are dropped"
         self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def drop_free(self) -> None:
-        """Remove what was lent and given back."""
+    def close(self) -> None:
+        """Remove what was lent and given back, and let go of the server."""
         for known in self._templates.values():
             while known.free:
                 self.drop(self._url(known.free.pop()))
+        if self._connection is not None:
+            self._connection.close()
 
     def _run(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._libpq(None), autocommit=True) as connection:
-            connection.execute(statement)
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._libpq(None), autocommit=True)
+        self._connection.execute(statement)
 
     def _url(self, name: str) -> str:
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
