@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,23 @@ def settings(db_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def server(settings: Settings) -> Iterator[Served]:
     """A shop with goods, a partner with money, and a server that sells to him."""
+    with serving(settings) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def still_server(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests of a module that change nothing: what is refused for its form reaches no database."""
+    folder = tmp_path_factory.mktemp("still")
+    shutil.copyfile(migrated_sqlite, folder / "cardrail.db")
+    create_key_file(folder / "master.keys")
+    with serving(Settings(database_url=f"sqlite:///{folder / 'cardrail.db'}", data_dir=folder, node="main")) as served:
+        yield served
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Served]:
+    """The server of these settings, for as long as the block lasts."""
     with opened(settings) as cardrail:
         served = Served(cardrail)
         ready = threading.Event()

@@ -144,8 +144,10 @@ def test_a_key_reused_with_another_body_is_refused(server: Served) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
-def test_an_idempotency_key_that_is_none_is_refused(server: Served, key: str) -> None:
-    assert_problem(server.live.post("/v1/orders", json={"items": [ONE]}, headers={"Idempotency-Key": key}), 400, "invalid_header")
+def test_an_idempotency_key_that_is_none_is_refused(still_server: Served, key: str) -> None:
+    assert_problem(
+        still_server.live.post("/v1/orders", json={"items": [ONE]}, headers={"Idempotency-Key": key}), 400, "invalid_header"
+    )
 
 
 def test_every_kind_of_bad_credential_is_refused_on_every_kind_of_route(server: Served) -> None:
@@ -240,15 +242,15 @@ def test_requests_beyond_the_partners_rate_are_refused_before_their_body_is_read
         "/v1/balances?at=now",
     ],
 )
-def test_a_query_that_is_not_of_its_form_is_refused(server: Served, path: str) -> None:
-    assert_problem(server.live.get(path), 400, "invalid_query")
+def test_a_query_that_is_not_of_its_form_is_refused(still_server: Served, path: str) -> None:
+    assert_problem(still_server.live.get(path), 400, "invalid_query")
 
 
-def test_what_is_not_there_is_a_problem_too(server: Served) -> None:
-    assert_problem(server.live.get("/v1/nothing"), 404, "route_not_found")
-    assert_problem(server.live.get("/v1/products/nothing"), 404, "product_not_found")
-    assert_problem(server.live.get("/v1/stock/nothing"), 404, "unknown_sku")
-    refusal = server.live.delete("/v1/products")
+def test_what_is_not_there_is_a_problem_too(still_server: Served) -> None:
+    assert_problem(still_server.live.get("/v1/nothing"), 404, "route_not_found")
+    assert_problem(still_server.live.get("/v1/products/nothing"), 404, "product_not_found")
+    assert_problem(still_server.live.get("/v1/stock/nothing"), 404, "unknown_sku")
+    refusal = still_server.live.delete("/v1/products")
     assert_problem(refusal, 405, "method_not_allowed")
     assert "GET" in refusal.headers["allow"]
 

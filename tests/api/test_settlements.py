@@ -123,8 +123,8 @@ def test_a_period_without_orders_is_an_empty_list(server: Served) -> None:
         ({**PERIOD, "page": "2"}, "invalid_query"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(server: Served, params: dict[str, str], code: str) -> None:
-    assert_problem(server.live.get("/v1/reconciliation", params=params), 400, code)
+def test_a_question_that_makes_no_sense_is_refused(still_server: Served, params: dict[str, str], code: str) -> None:
+    assert_problem(still_server.live.get("/v1/reconciliation", params=params), 400, code)
 
 
 # --- exports ----------------------------------------------------------------------------------------------------------
@@ -169,5 +169,5 @@ def test_a_link_that_was_touched_is_refused(server: Served) -> None:
         ({"kind": "orders", "partner_id": "par_other"}, "unknown_member", 400),
     ],
 )
-def test_an_export_that_cannot_be_is_refused(server: Served, body: dict[str, str], code: str, status: int) -> None:
-    assert_problem(server.live.post("/v1/exports", json=body), status, code)
+def test_an_export_that_cannot_be_is_refused(still_server: Served, body: dict[str, str], code: str, status: int) -> None:
+    assert_problem(still_server.live.post("/v1/exports", json=body), status, code)
