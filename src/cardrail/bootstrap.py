@@ -228,6 +228,7 @@ def _sender_pace(settings: Settings) -> SenderPace:
         concurrency=settings.webhook_concurrency,
         connections_max=settings.webhook_connections_max,
         rate_max=settings.webhook_rate_max,
+        is_paused=settings.webhooks_paused,
     )
 
 

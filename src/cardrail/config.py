@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     webhook_concurrency: int = Field(default=8, ge=1, le=64, description="Attempts at one endpoint at a time, of one worker.")
     webhook_connections_max: int = Field(default=256, ge=1, le=2_048, description="Attempts at a time of one worker.")
     webhook_rate_max: int = Field(default=0, ge=0, description="Attempts a second of one worker; 0: no bound.")
+    webhooks_paused: bool = Field(
+        default=False, description="Send no webhooks for now: events wait, nothing is lost, and orders pay nothing for it."
+    )
     webhook_retain_days: int = Field(default=90, ge=1, description="How long deliveries and their attempts are kept.")
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json.")
 

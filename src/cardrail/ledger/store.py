@@ -50,11 +50,11 @@ TRANSFER_COLUMNS: Final = (
     "created_at",
 )
 
-insert_transfers: Final = SequencedInsert(transfers, TRANSFER_COLUMNS)
-"""Append transfers: one tuple each, in the order of TRANSFER_COLUMNS. The caller changes the accounts' sums in the same transaction."""
-
 TRANSFER_SERIES: Final = Series(transfers, "trf")
 """Transfers are followed by position. One that commits late has a later place, whatever its id and time say."""
+
+insert_transfers: Final = SequencedInsert(transfers, TRANSFER_COLUMNS, TRANSFER_SERIES)
+"""Append transfers: one tuple each, in the order of TRANSFER_COLUMNS. The caller changes the accounts' sums in the same transaction."""
 
 _WALLET: Final = "name, currency, debits_pending, debits_posted, credits_posted, credit_limit_minor, debt_minor"
 _LOAD_WALLETS: Final = {

@@ -50,7 +50,7 @@ from cardrail.storage.errors import (
 )
 from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
-from cardrail.storage.follow import Event, EventPage, load_events, mark_position, position_before, read_events
+from cardrail.storage.follow import Event, EventPage, event_of, load_events, mark_position, position_before, read_events
 from cardrail.storage.grouped import GroupWriter
 from cardrail.storage.journal import (
     Journal,
@@ -127,6 +127,7 @@ __all__ = [
     "driver_errors",
     "driver_executemany",
     "driver_select",
+    "event_of",
     "events",
     "fault_of",
     "finish_restore",

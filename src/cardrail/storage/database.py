@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 
@@ -78,6 +78,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.write_lock = FairLock()
         self._local = threading.local()
+        self._told: dict[str, list[Callable[[], object]]] = {}
 
     @property
     def backend(self) -> Literal["sqlite", "postgresql"]:
@@ -121,6 +122,18 @@ class Database:
         with self.engine.connect() as connection, connection.execution_options(**options).begin():
             yield connection
 
+    def when(self, mark: str, call: Callable[[], object]) -> Callable[[], None]:
+        """Have ``call`` called after each commit of this process whose transaction was marked so (``mark_tx``); returns what ends it.
+
+        It is called on the thread that committed, so it must be quick and raise nothing. Other processes' commits are not seen.
+        """
+
+        def end() -> None:
+            self._told[mark] = [one for one in self._told[mark] if one != call]
+
+        self._told[mark] = [*self._told.get(mark, []), call]
+        return end
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -131,9 +144,11 @@ class Database:
             try:
                 yield connection
             except BaseException:
+                connection.info.pop(_MARKS, None)
                 if started.is_active:
                     started.rollback()
                 raise
+            marks = connection.info.pop(_MARKS, ())
             if self.is_sqlite:
                 _check_open(connection)
             try:
@@ -144,6 +159,17 @@ class Database:
                 if started.is_active:
                     started.rollback()
                 raise
+        for mark in marks:
+            for call in self._told.get(mark, ()):
+                call()
+
+
+_MARKS: Final = "cardrail_marks"
+
+
+def mark_tx(tx: Tx, mark: str) -> None:
+    """Once this transaction is committed, tell those who asked for it by ``Database.when``."""
+    tx.info.setdefault(_MARKS, set()).add(mark)
 
 
 def _check_open(tx: Tx) -> None:

@@ -64,5 +64,5 @@ EVENT_COLUMNS = (
 
 EVENT_SERIES = Series(events, "evt", subject="subject_id", step="subject_seq")
 
-insert_events = SequencedInsert(events, EVENT_COLUMNS)
+insert_events = SequencedInsert(events, EVENT_COLUMNS, EVENT_SERIES)
 """Append events: one tuple each, in the order of EVENT_COLUMNS."""

@@ -1,9 +1,13 @@
 """The sender: what endpoints asked for is made into deliveries, claimed, posted, and its outcome written down.
 
 One per worker. A pass over the rows is one transaction: outcomes are recorded, new events become deliveries, and what is due is claimed
-until a moment. A worker that dies leaves claims that run out, and then they are sent again: at least once. Between two passes messages are
-posted side by side on the sender's own event loop; how many go to one endpoint at a time is bounded, less where it fails, so that nobody
-waits for somebody else's dead server.
+until a moment; a new delivery at an endpoint where nothing waits is claimed as it is written. A worker that dies leaves claims that run
+out, and then they are sent again: at least once. Events are made into deliveries only as fast as these can be sent: what waits for a
+sender that is held back, or paused, waits in the stream of events and costs the orders nothing.
+
+Between two passes messages are posted side by side on the sender's own event loop. How many go to one endpoint at a time is bounded, less
+where it fails, and those that answer slowly have half of all connections between them: nobody waits for somebody else's dead server. A
+pass is made at once when this process commits an event after a rest, or when most of what was claimed is sent; else five times a second.
 """
 
 from __future__ import annotations
@@ -13,17 +17,19 @@ import random
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
+import uvloop
 
 from cardrail.kernel import CardrailError, PlainCode, Secret, new_id, to_micros
 from cardrail.orders import Buyer, Order, find_orders, number_orders, open_codes, reveal_order
-from cardrail.storage import Database, Event, Tx, load_events, read_version, sequenced_through
+from cardrail.storage import Database, Event, Tx, event_of, load_events, read_version, sequenced_through
 from cardrail.vault import CodeOpener
 from cardrail.webhooks import store
 from cardrail.webhooks.endpoints import VERSION, EndpointBook
@@ -39,18 +45,24 @@ T = TypeVar("T")
 CURSOR: Final = "deliveries"
 EVENTS_MAX: Final = 1_000
 """Events that one pass makes into deliveries."""
-CLAIMS_MAX: Final = 400
+CLAIMS_MAX: Final = 500
 """Deliveries that one pass claims."""
 AHEAD: Final = 4
 """Deliveries that are claimed for an endpoint that answers quickly, for each that is under way."""
 QUICK_MILLIS: Final = 500
+"""An endpoint whose answers take longer, on the whole, is a slow one."""
 STREAK: Final = 4
 """Failures one after the other from which an endpoint is asked once at a time."""
 PASS_SECONDS: Final = 0.1
 """Between two passes: each is a commit that orders may have to wait for, so what comes together is written together."""
+QUIET_SECONDS: Final = 0.2
+"""Between two looks while there is nothing to do."""
+SENT_SHARE: Final = 8
+"""When all but one of so many of a pass's deliveries are sent, the next pass need not wait."""
 OUTAGE_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5.0
 GAUGE_SECONDS: Final = 5.0
+SWEEP_SECONDS: Final = 5.0
 AGENT: Final = "Cardrail-Webhooks/1"
 
 log = structlog.get_logger("cardrail.webhooks")
@@ -69,6 +81,8 @@ class SenderPace:
     """At all endpoints at a time."""
     rate_max: int = 0
     """Attempts a second; 0: no bound."""
+    is_paused: bool = False
+    """Nothing is sent, and nothing written either: what endpoints wait for is in the stream of events."""
 
     @property
     def claim_micros(self) -> int:
@@ -140,11 +154,17 @@ class Sender:
         self._known = _Known()
         self._outcomes: deque[_Outcome] = deque()
         self._under_way: dict[str, int] = defaultdict(int)
-        self._quick: set[str] = set()
+        self._millis: dict[str, float] = {}
+        self._fan = 1.0
+        self._left = 0
+        self._is_behind = False
         self._streaks: dict[str, int] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], object] = lambda: None
+        self._unhook: Callable[[], object] = lambda: None
+        self._is_resting = False
+        self._has_news = False
         self._gauge_at = 0.0
         self._allowance = 0.0
         self._allowed_at = time.monotonic()
@@ -154,13 +174,15 @@ class Sender:
     def start(self) -> None:
         """Begin to send."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="cardrail-webhooks", daemon=True)
+        self._thread = threading.Thread(target=lambda: _run(self._serve), name="cardrail-webhooks", daemon=True)
+        self._unhook = self._db.when("events written", self._on_event)
         self._thread.start()
 
     def stop(self) -> None:
         """Let what is under way end, for a few seconds, and write it down. The rest is sent again later. Harmless if not started."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._unhook()
             self._stopping.set()
             self._wake()
             thread.join()
@@ -182,17 +204,25 @@ class Sender:
             finally:
                 await poster.close()
 
-        return asyncio.run(once())
+        return _run(once)
 
     async def _serve(self) -> None:
         loop, wake = asyncio.get_running_loop(), asyncio.Event()
-        self._wake = lambda: loop.call_soon_threadsafe(wake.set)
+
+        def wake_up() -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(wake.set)
+
+        self._wake = wake_up
         poster = self._poster()
         running: set[asyncio.Task[None]] = set()
         failing = False
+        sweep_at = 0.0
         with ThreadPoolExecutor(1, thread_name_prefix="cardrail-webhook-rows") as rows:
             while not self._stopping.is_set():
-                version = self._known.version
+                version, begun = self._known.version, time.monotonic()
+                wake.clear()
+                self._has_news = False
                 try:
                     jobs = await loop.run_in_executor(rows, self.run_pass)
                 except Exception as error:  # a database that is away comes back
@@ -206,11 +236,15 @@ class Sender:
                     failing = False
                 if version != self._known.version:
                     await poster.forget_others(self._known.endpoints)
+                if begun >= sweep_at:
+                    poster.sweep()
+                    sweep_at = begun + SWEEP_SECONDS
+                self._left = len(jobs) - len(jobs) // SENT_SHARE
                 for job in jobs:
                     task = asyncio.create_task(self._send(poster, job))
                     running.add(task)
                     task.add_done_callback(running.discard)
-                await self._rest(wake, PASS_SECONDS)
+                await self._until_next(wake, begun, is_busy=bool(jobs or self._outcomes or self._is_behind))
             if running:
                 await asyncio.wait(running, timeout=STOP_SECONDS)
             for task in list(running):
@@ -222,7 +256,28 @@ class Sender:
             except Exception as error:
                 log.warning("the last webhooks are sent again later", reason=_reason(error))
 
+    async def _until_next(self, wake: asyncio.Event, begun: float, *, is_busy: bool) -> None:
+        """Rest: while there is work for a tenth of a second or until most of it is sent, else until an event is committed."""
+        if self.pace.is_paused:
+            await self._rest(wake, GAUGE_SECONDS)
+        elif is_busy:
+            await self._rest(wake, begun + PASS_SECONDS - time.monotonic())
+        else:
+            self._is_resting = True
+            if not self._has_news:
+                await self._rest(wake, QUIET_SECONDS)
+            self._is_resting = False
+
+    def _on_event(self) -> None:
+        """An event was committed, on whatever thread."""
+        self._has_news = True
+        if self._is_resting:
+            self._is_resting = False
+            self._wake()
+
     async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
+        if seconds <= 0 or self._stopping.is_set():
+            return
         try:
             await asyncio.wait_for(wake.wait(), seconds)
         except TimeoutError:
@@ -246,19 +301,24 @@ class Sender:
         with self._db.read() as tx:
             self._refresh(tx)
             self._gauge(tx)
-            is_behind = bool(self._known.endpoints) and sequenced_through(tx, "events") > self._position(tx)
+            if self.pace.is_paused:
+                return []
+            self._is_behind = bool(self._known.endpoints) and sequenced_through(tx, "events") > self._position(tx)
             due = store.due_endpoints(tx) if claiming and self._known.endpoints else {}
-        wanted = self._wanted({one for one, at in due.items() if at <= now}) if not is_behind else {}
-        if not outcomes and not is_behind and not wanted:
+        waiting = {one for one, at in due.items() if at <= now}
+        free = self._free() if claiming else 0
+        # What waits and what is new share what can be sent; either gets what the other leaves.
+        wanted = self._wanted(waiting, free - free // 2 if self._is_behind else free)
+        share = free - sum(wanted.values())
+        is_making = self._is_behind and share > 0
+        if not outcomes and not is_making and not wanted:
             return []
         known, failing = self._known, dict(self._known.failing)
         try:
             with self._db.transaction() as tx:
                 self._record(tx, outcomes)
-                if is_behind:
-                    made_for = self._make_deliveries(tx, now)
-                    wanted = self._wanted({one for one, at in due.items() if at <= now} | made_for) if claiming else {}
-                jobs = self._claim(tx, wanted, now)
+                jobs = self._make_deliveries(tx, now, share, waiting) if is_making else []
+                jobs += self._claim(tx, wanted, now)
         except BaseException:
             self._known, known.failing = known, failing  # what the transaction did not write is not known either
             raise
@@ -266,6 +326,8 @@ class Sender:
             self._outcomes.popleft()
         for job in jobs:
             self._under_way[job.endpoint.id] += 1
+        if self.pace.rate_max:
+            self._allowance -= len(jobs)
         return jobs
 
     def _refresh(self, tx: Tx) -> None:
@@ -297,23 +359,42 @@ class Sender:
         begun = min(one.begins_after for one in self._known.endpoints.values())
         return max(store.read_cursor(tx, CURSOR) or 0, begun)
 
-    def _make_deliveries(self, tx: Tx, now: int) -> set[str]:
-        """A row for each endpoint that wants a new event; the endpoints that got one."""
+    def _make_deliveries(self, tx: Tx, now: int, share: int, waiting: Container[str]) -> list[_Job]:
+        """A row for each endpoint that wants a new event, of about as many events as ``share`` deliveries are.
+
+        Where nothing older waits at the endpoint and there is room, the row is written as claimed, and its job is returned.
+        """
         at = store.lock_cursor(tx, CURSOR, self._position(tx))
         if at is None:
-            return set()
-        found = store.new_events(tx, max(at, self._position(tx)), EVENTS_MAX)
+            return []
+        most = max(1, min(EVENTS_MAX, int(share / max(self._fan, share / EVENTS_MAX))))
+        found = store.new_events(tx, max(at, self._position(tx)), most)
         self._refresh(tx)  # after the events were read: whoever came before one of them is told of it
-        rows = [
-            (endpoint.id, event.id, event.type, DeliveryState.PENDING.value, 0, now, now)
-            for event in found
-            for endpoint in self._listeners(event)
-            if event.position > endpoint.begins_after and self._goes_to(event, endpoint)
-        ]
+        room: dict[str, int] = {}
+        rows: list[tuple[Any, ...]] = []
+        jobs: list[_Job] = []
+        until = now + self.pace.claim_micros
+        for row in found:
+            event = None
+            for endpoint in self._listeners(row):
+                if row.position <= endpoint.begins_after or not self._goes_to(row, endpoint):
+                    continue
+                left = room.get(endpoint.id)
+                if left is None:
+                    left = 0 if endpoint.id in waiting else self._room(endpoint.id) - self._under_way[endpoint.id]
+                due = now
+                if left > 0 and len(jobs) < share:
+                    room[endpoint.id], due = left - 1, until
+                    event = event or event_of(row)
+                    jobs.append(_Job(endpoint, event, 0, until))
+                else:
+                    room[endpoint.id] = 0  # in their order: what comes after waits behind it
+                rows.append((endpoint.id, row.id, row.type, DeliveryState.PENDING.value, 0, due, now))
         store.insert_missing(tx, rows)
         if found:
             store.move_cursor(tx, CURSOR, found[-1].position)
-        return {row[0] for row in rows}
+            self._fan += (len(rows) / len(found) - self._fan) * 0.3
+        return jobs
 
     def _listeners(self, event: Any) -> Sequence[Endpoint]:
         if event.partner_id is not None:
@@ -326,9 +407,12 @@ class Sender:
         known = self._formats[endpoint.format].types
         return known is None or event.type in known
 
-    def _wanted(self, due: set[str]) -> dict[str, int]:
+    def _free(self) -> int:
+        """How many deliveries this pass may take."""
+        return max(0, min(CLAIMS_MAX, self.pace.connections_max * AHEAD - sum(self._under_way.values()), self._allowed()))
+
+    def _wanted(self, due: set[str], free: int) -> dict[str, int]:
         """Endpoint → how many of its deliveries this worker takes now."""
-        free = min(CLAIMS_MAX, self.pace.connections_max * AHEAD - sum(self._under_way.values()), self._allowed())
         wanted: dict[str, int] = {}
         candidates = [one for one in due if one in self._known.endpoints]
         random.shuffle(candidates)  # so that the same ones do not come first each time
@@ -343,7 +427,14 @@ class Sender:
         """How many of an endpoint's may be claimed at a time: one while nothing succeeds, more than can be under way while it is quick."""
         if self._streaks.get(endpoint_id, 0) >= STREAK:
             return 1
-        return self.pace.concurrency * (AHEAD if endpoint_id in self._quick else 1)
+        millis = self._millis.get(endpoint_id)
+        if millis is None or millis >= QUICK_MILLIS:
+            return self.pace.concurrency
+        return self.pace.concurrency * AHEAD
+
+    def _is_slow(self, endpoint_id: str) -> bool:
+        """Whether it is one of those that have half of the connections between them."""
+        return self._millis.get(endpoint_id, 0.0) >= QUICK_MILLIS or self._streaks.get(endpoint_id, 0) >= STREAK
 
     def _allowed(self) -> int:
         """What the bound on the rate leaves."""
@@ -362,10 +453,8 @@ class Sender:
             for event_id, tries in store.claim(tx, endpoint_id, now=now, until=until, most=most)
         ]
         about = load_events(tx, {event_id for _, event_id, _ in claimed}) if claimed else {}
-        jobs = [_Job(self._known.endpoints[one], about[event_id], tries, until) for one, event_id, tries in claimed]
-        if self.pace.rate_max:
-            self._allowance -= len(jobs)
-        return jobs
+        known = self._known.endpoints  # one that was disabled in this very transaction is not sent to
+        return [_Job(known[one], about[event_id], tries, until) for one, event_id, tries in claimed if one in known]
 
     # --- outcomes -----------------------------------------------------------------------------------------------------
 
@@ -427,7 +516,7 @@ class Sender:
         """Build, post, and leave the outcome for the next pass."""
         endpoint_id, has_codes = job.endpoint.id, False
         try:
-            async with poster.turn(endpoint_id):
+            async with poster.turn(endpoint_id, is_slow=self._is_slow(endpoint_id)):
                 if to_micros(self._clock.now()) > job.claimed - int((self.pace.timeout_seconds + 1) * 1_000_000):
                     return  # it waited so long that its claim may end under way: it is claimed again
                 if self._reads_for(job):
@@ -442,6 +531,9 @@ class Sender:
             self._count(endpoint_id, posted)
         finally:
             self._under_way[endpoint_id] -= 1
+            self._left -= 1
+            if self._left == 0:
+                self._wake()
 
     def _reads_for(self, job: _Job) -> bool:
         """Whether its message needs more than the event: that waits for the database, which the event loop must not."""
@@ -456,10 +548,8 @@ class Sender:
         else:
             self.counts.failed += 1
             self._streaks[endpoint_id] = self._streaks.get(endpoint_id, 0) + 1
-        if _succeeded(posted) and posted.milliseconds < QUICK_MILLIS:
-            self._quick.add(endpoint_id)
-        else:
-            self._quick.discard(endpoint_id)
+        before = self._millis.get(endpoint_id, posted.milliseconds)
+        self._millis[endpoint_id] = before + (posted.milliseconds - before) * 0.3
 
     def _message(self, job: _Job) -> tuple[Message | None, bool]:
         """The signed message, and whether codes are in it. A fault of ours is logged without what it was about."""
@@ -495,6 +585,11 @@ class Sender:
     def _secrets(self, endpoint: Endpoint) -> list[Secret]:
         now = self._clock.now()
         return [one.secret for one in self._known.secrets.get(endpoint.id, []) if one.ends_at is None or one.ends_at > now]
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
 
 
 def _succeeded(posted: Posted) -> bool:

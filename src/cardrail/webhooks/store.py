@@ -368,7 +368,7 @@ _MOVE_CURSOR: Final = (
     sa.update(webhook_cursors).where(webhook_cursors.c.name == sa.bindparam("of")).values(position=sa.bindparam("to"))
 )
 _NEW_EVENTS: Final = (
-    sa.select(events.c.id, events.c.type, events.c.partner_id, events.c.mode, events.c.position)
+    sa.select(events)
     .where(events.c.position > sa.bindparam("after"))
     .order_by(events.c.position)
     .limit(sa.bindparam("most", type_=sa.BigInteger))
@@ -403,7 +403,7 @@ def move_cursor(tx: Tx, name: str, to: int) -> None:
 
 
 def new_events(tx: Tx, after: int, most: int) -> list[Any]:
-    """Rows of (id, type, partner_id, mode, position), by position."""
+    """Their rows, by position."""
     return list(tx.execute(_NEW_EVENTS, {"after": after, "most": most}))
 
 

@@ -9,7 +9,7 @@ import typer
 
 from cardrail.cli.context import EXIT_REFUSED, EXIT_USAGE, err, out, show_json
 
-NAMES = ("orders", "latency", "stock", "past", "large", "import", "catalog", "race", "settlement", "dialects")
+NAMES = ("orders", "latency", "stock", "past", "large", "import", "catalog", "race", "settlement", "dialects", "webhooks")
 
 
 def bench(

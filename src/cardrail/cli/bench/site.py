@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -30,7 +30,7 @@ from cardrail.catalog import import_catalog
 from cardrail.cli.bench.load import Ask, Plan, Result, get, post, run_load
 from cardrail.cli.setup import prepare
 from cardrail.config import Settings
-from cardrail.kernel import Mode, Money, currency
+from cardrail.kernel import Mode, Money, PartnerId, currency
 from cardrail.ledger import By, credit
 from cardrail.orders import StockBooks
 from cardrail.storage import in_tx, metadata
@@ -52,14 +52,23 @@ _SHEET: Final = (
 class Site:
     """One installation with its server. Made and removed by ``site()``."""
 
-    def __init__(self, home: Path, database_url: str | None = None, *, count_statements: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database_url: str | None = None,
+        *,
+        count_statements: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.home = home
+        self._more = dict(settings or {})
         given: dict[str, Any] = {
             "data_dir": home,
             "database_url": database_url,
             "key_file": None,
             "master_keys": None,
             "node": None,
+            **self._more,
         }
         self.settings = Settings(**given)  # said outright, so that the environment's are not taken
         prepare(self.settings)
@@ -74,12 +83,17 @@ class Site:
     def _fill(self) -> str:
         one = self.cardrail
         import_catalog(one.db, one.clock, one.audit, _SHEET.encode(), actor="bench")
-        partner = create_partner(one.db, one.clock, one.audit, name="Bench", currency="USD", actor="bench")
-        self.partner_id = partner.id
+        self.partner_id, token = self.partner("Bench")
+        return token
+
+    def partner(self, name: str) -> tuple[PartnerId, str]:
+        """One more partner with money, and its key."""
+        one = self.cardrail
+        partner = create_partner(one.db, one.clock, one.audit, name=name, currency="USD", actor="bench")
         by = By(one.clock.now(), "bench", one.audit, one.settings.node_name)
         in_tx(one.db, lambda tx: credit(tx, by, partner.id, Money(FUNDS_MINOR, currency("USD")), Mode.LIVE))
         _, token = create_key(one.db, one.clock, one.audit, partner.id, Mode.LIVE, name="bench", scopes=ALL_SCOPES, actor="bench")
-        return token.reveal()
+        return partner.id, token.reveal()
 
     def stock(self, count: int, sku: str = SKU) -> float:
         """Import so many codes; returns the seconds it took, the making of the file not counted."""
@@ -130,7 +144,7 @@ class Site:
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
                 [sys.executable, *module, "serve", "--port", str(self.port)],
-                env=_environment(self.settings),
+                env=_environment(self.settings, self._more),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -149,6 +163,12 @@ class Site:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def restart(self, **settings: Any) -> None:
+        """Stop the server, and start it with these settings besides its own."""
+        self.stop()
+        self._more |= settings
+        self.start()
 
     def close(self) -> None:
         """Stop the server and let go of the database."""
@@ -176,9 +196,9 @@ class Site:
 
     # --- asking it ------------------------------------------------------------------------------------------------
 
-    def order(self, quantity: int = 1, sku: str = SKU) -> Ask:
-        """The request for an order."""
-        return post("/v1/orders", self.token, msgspec.json.encode({"items": [{"sku": sku, "quantity": quantity}]}))
+    def order(self, quantity: int = 1, sku: str = SKU, *, token: str | None = None) -> Ask:
+        """The request for an order, of the first partner or of the one with this key."""
+        return post("/v1/orders", token or self.token, msgspec.json.encode({"items": [{"sku": sku, "quantity": quantity}]}))
 
     def load(self, asks: Sequence[Ask], **how: Any) -> tuple[Result, float]:
         """Run the load generator; returns what it found, and the server's processor time per answer in seconds.
@@ -220,11 +240,13 @@ class Site:
 
 
 @contextmanager
-def site(database_url: str | None = None, *, count_statements: bool = False) -> Iterator[Site]:
-    """A fresh installation, serving, for the length of the block."""
+def site(
+    database_url: str | None = None, *, count_statements: bool = False, settings: Mapping[str, Any] | None = None
+) -> Iterator[Site]:
+    """A fresh installation, serving, for the length of the block; with these settings besides the defaults."""
     home = Path(tempfile.mkdtemp(prefix="cardrail-bench-"))
     try:
-        made = Site(home, database_url, count_statements=count_statements)
+        made = Site(home, database_url, count_statements=count_statements, settings=settings)
         try:
             made.start()
             yield made
@@ -240,13 +262,13 @@ def new_codes(count: int) -> bytes:
     return "".join([f"{run}-{number:08d}\n" for number in range(count)]).encode()
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, more: Mapping[str, Any]) -> dict[str, str]:
     """Ours without settings of Cardrail, and with this installation's."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CARDRAIL_")}
     inherited["CARDRAIL_DATA_DIR"] = str(settings.data_dir)
     if settings.database_url:
         inherited["CARDRAIL_DATABASE_URL"] = settings.database_url
-    return inherited
+    return inherited | {f"CARDRAIL_{name.upper()}": str(value) for name, value in more.items()}
 
 
 def _free_port() -> int:
