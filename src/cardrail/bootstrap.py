@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions, parse_networks
+from cardrail.alerts import AlertDesk, HookPost, Policy, check_kinds, check_routes, parse_quiet, parse_routes, register_alerts
 from cardrail.catalog import CatalogCache
 from cardrail.config import Settings
 from cardrail.delivery import Channel, LinkSigner, Mail, PostOffice, Telegram, register_messages
@@ -23,12 +24,16 @@ from cardrail.orders import (
     Buying,
     OrderRequest,
     Outcome,
+    ReplacementDesk,
+    ReplacementPolicy,
     Shop,
     begin_with,
     catch_up,
     place_orders,
     register_jobs,
     register_notices,
+    register_replacements,
+    replace_with,
 )
 from cardrail.settlement import ExportDesk, register_settlement_jobs
 from cardrail.sourcing import Connectors, Route
@@ -76,8 +81,12 @@ class Cardrail:
     journal: Journal
     buying: Buying
     """The way to suppliers."""
+    replacements: ReplacementDesk
+    """The way to another code for a bad one."""
     jobs: Jobs
     """Prepared or started by whoever serves."""
+    alerts: AlertDesk
+    """Tells the operator."""
     exports: ExportDesk
     """Makes exports, and signs their links."""
     sequencer: Sequencer
@@ -151,6 +160,8 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         settings.supplier_patience_seconds,
     )
     register_jobs(jobs, buying)
+    replacing = ReplacementDesk(buying, audit, opener, _replacement_policy(settings), replace_with(jobs))
+    register_replacements(jobs, replacing)
     register_notices(jobs, buying)
 
     exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
@@ -167,8 +178,12 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         settings.public_url or f"http://{settings.host}:{settings.port}",
         brand=settings.brand_name,
         codes_allowed=settings.messages_with_codes,
+        catalog=catalog,
+        colour=settings.brand_color,
     )
     register_messages(jobs, office)
+    alerts = _alert_desk(settings, office, rules)
+    register_alerts(jobs, alerts)
 
     def place(requests: Sequence[OrderRequest]) -> list[Outcome]:
         return place_orders(shop, requests)
@@ -202,10 +217,21 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
         webhooks=book,
         journal=journal,
         buying=buying,
+        replacements=replacing,
         jobs=jobs,
+        alerts=alerts,
         exports=exports,
         sequencer=Sequencer(db, [EVENT_SERIES, TRANSFER_SERIES]),
         sender=Sender(book, opener, _sender_pace(settings)),
+    )
+
+
+def _replacement_policy(settings: Settings) -> ReplacementPolicy:
+    return ReplacementPolicy(
+        window=timedelta(days=settings.replacement_window_days),
+        unasked=settings.replacement_policy,
+        patience=timedelta(hours=settings.replacement_patience_hours),
+        per_unit_max=settings.replacement_claims_max,
     )
 
 
@@ -218,6 +244,20 @@ def _channels(settings: Settings, clock: Clock) -> dict[str, Channel]:
     if settings.telegram_token is not None:
         channels["telegram"] = Telegram(Secret(settings.telegram_token.get_secret_value()), base_url=settings.telegram_url)
     return channels
+
+
+def _alert_desk(settings: Settings, office: PostOffice, rules: AddressRules) -> AlertDesk:
+    """Whom alerts go to. Raises InvalidAlertSetting, HttpsRequired, AddressForbidden for what cannot work."""
+    hours, secret, given = settings.alert_reminder_hours, settings.alert_webhook_secret, settings.alert_routes
+    policy = Policy(
+        routes=parse_routes(given.get_secret_value() if given is not None else ""),
+        quiet=parse_quiet(settings.alert_quiet),
+        urgent=check_kinds(settings.alert_urgent.split(), "alert_urgent"),
+        reminder=timedelta(hours=hours) if hours else None,
+    )
+    hook = HookPost(Secret(secret.get_secret_value()), rules) if secret is not None else None
+    check_routes(policy, office.channels, hook, rules)
+    return AlertDesk(office.db, office.clock, office.audit, office.jobs, policy, office.channels, hook, settings.brand_name)
 
 
 def _sender_pace(settings: Settings) -> SenderPace:

@@ -9,8 +9,8 @@ from cardrail.bootstrap import Cardrail
 from cardrail.delivery import deliver_waiting
 from cardrail.jobs import Chore
 from cardrail.ledger import overdue_holds, tell_low_balances
-from cardrail.orders import expire_unpaid, wake_notices, wake_orders
-from cardrail.settlement import close_and_tell, self_check, sweep_exports
+from cardrail.orders import expire_unpaid, wake_notices, wake_orders, wake_replacements
+from cardrail.settlement import close_and_tell, fetch_yesterday, self_check, sweep_exports
 from cardrail.sourcing import delete_ended_secrets, poll_balances, purge_notices, sync_suppliers
 from cardrail.storage import anchor_heads, mark_position
 from cardrail.vault import service_key, tell_low_stock
@@ -67,14 +67,18 @@ def chores(cardrail: Cardrail) -> list[Chore]:
             if not count:
                 return deleted
 
+    retain_alerts = cardrail.settings.alert_retain_days
     return [
         Chore("close-statements", "12 * * * *", close_statements),
         Chore("check-books", "20 3 * * *", check_books),
+        Chore("fetch-supplier-statements", "40 2 * * *", lambda: _fetch_statements(cardrail)),
         Chore("sweep-exports", "37 * * * *", lambda: sweep_exports(cardrail.exports)),
         Chore("expire-unpaid-orders", "* * * * *", lambda: expire_unpaid(db, clock)),
         Chore("deliver-orders", "*/10 * * * * *", lambda: deliver_waiting(cardrail.office)),
         Chore("wake-orders", "*/20 * * * * *", lambda: wake_orders(cardrail.jobs, cardrail.buying)),
+        Chore("watch-alerts", "*/15 * * * * *", cardrail.alerts.watch),
         Chore("wake-notices", "*/30 * * * * *", lambda: wake_notices(cardrail.jobs, cardrail.buying)),
+        Chore("wake-replacements", "*/15 * * * * *", lambda: wake_replacements(cardrail.replacements)),
         Chore("poll-supplier-balances", "*/5 * * * *", lambda: poll_balances(db, clock, cardrail.buying.connectors)),
         Chore("sync-supplier-stock", "3-59/10 * * * *", lambda: sync(whole=False)),
         Chore("sync-supplier-catalogs", "51 * * * *", lambda: sync(whole=True)),
@@ -87,6 +91,13 @@ def chores(cardrail: Cardrail) -> list[Chore]:
             "27 4 * * *",
             lambda: purge_webhooks(db, clock.now(), retain_days=cardrail.settings.webhook_retain_days),
         ),
+        Chore("purge-alerts", "36 4 * * *", lambda: cardrail.alerts.purge(clock.now() - timedelta(days=retain_alerts))),
         Chore("purge-supplier-webhooks", "33 4 * * *", purge_supplier_webhooks),
         Chore("purge-limit-usage", "43 * * * *", purge_limit_usage),
     ]
+
+
+def _fetch_statements(cardrail: Cardrail) -> int:
+    if not cardrail.settings.supplier_statements_daily:
+        return 0
+    return fetch_yesterday(cardrail.db, cardrail.clock, cardrail.audit, cardrail.buying.connectors)

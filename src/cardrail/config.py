@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         default="", max_length=120, description="Whom recipients may ask: an address or a number, shown as text."
     )
     brand_color: str = Field(
-        default="#1d4ed8", pattern=r"^#[0-9a-fA-F]{6}$", description="Colour of buttons on claim pages; their text is white."
+        default="#1d4ed8",
+        pattern=r"^#[0-9a-fA-F]{6}$",
+        description="Your colour on claim pages and in messages; what is written on it is white or near black, as can be read.",
     )
     brand_logo: Path | None = Field(default=None, description="Picture file (PNG, JPEG, WebP, GIF) for claim pages.")
 
@@ -82,6 +84,17 @@ class Settings(BaseSettings):
     invalidate_revealed: bool = Field(
         default=False, description="Whether orders whose codes were revealed may be invalidated, at our loss."
     )
+    replacement_window_days: int = Field(
+        default=60, ge=0, le=3_650, description="How long after its delivery a code may be claimed to be bad."
+    )
+    replacement_policy: Literal["review", "stock", "refund"] = Field(
+        default="review",
+        description="What to do about a bad code where no supplier decides: ask an operator, give one from stock, or refund it.",
+    )
+    replacement_patience_hours: int = Field(
+        default=240, ge=1, description="How long a supplier's answer to a claim is waited for."
+    )
+    replacement_claims_max: int = Field(default=3, ge=1, le=20, description="Claims for one unit of an order, all in all.")
     unpaid_order_minutes: int = Field(default=30, ge=1, description="How long an unpaid order waits for its payment.")
     routing_policy: Literal["cheapest", "fastest", "weighted", "priority"] = Field(
         default="cheapest", description="Whom to buy from first, where no route was set for a product."
@@ -94,6 +107,10 @@ class Settings(BaseSettings):
     )
     supplier_cost_jump_percent: int = Field(
         default=20, ge=0, le=1_000, description="By how much a supplier's cost may change before an operator is asked."
+    )
+    supplier_statements_daily: bool = Field(
+        default=False,
+        description="Whether yesterday's statement of each supplier that has one is fetched and matched each night.",
     )
     hold_deadline_hours: int = Field(default=72, ge=1, description="Age at which an open hold is reported.")
     webhook_networks: str = Field(
@@ -116,6 +133,25 @@ class Settings(BaseSettings):
         default=False, description="Send no webhooks for now: events wait, nothing is lost, and orders pay nothing for it."
     )
     webhook_retain_days: int = Field(default=90, ge=1, description="How long deliveries and their attempts are kept.")
+    alert_routes: SecretStr | None = Field(
+        default=None,
+        description="Blank-separated kinds=target: whom to tell of what. Kinds are comma-separated or *; a target is mailto:…, "
+        "telegram:… or https://…; unset: alerts are only listed.",
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret (whsec_…) that alerts to a URL are signed with, by Standard Webhooks."
+    )
+    alert_quiet: str = Field(
+        default="", description="When only urgent alerts go out, such as 22:00-07:00 Europe/Berlin; the rest follows at its end."
+    )
+    alert_urgent: str = Field(
+        default="supplier.down supplier.balance_low order.review books.drift",
+        description="Blank-separated kinds of alerts that go out in the quiet period too.",
+    )
+    alert_reminder_hours: float = Field(
+        default=24.0, ge=0, description="After how long an alert that nobody acknowledged is told again; 0: never."
+    )
+    alert_retain_days: int = Field(default=90, ge=1, description="How long alerts that are over are kept.")
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json.")
 
     @property

@@ -25,6 +25,7 @@ from cardrail.sourcing import (
     RateLimited,
     RefusalKind,
     Refused,
+    ReplaceOutcome,
     ReplaceRequest,
     Unknown,
 )
@@ -128,7 +129,7 @@ class ScriptedSupplier(BaseConnector):
             found.is_dead = True
         return Invalidated()
 
-    def replace(self, request: ReplaceRequest) -> Outcome:
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
         self.replaced.append(request)
         word = self.script.popleft() if self.script else "deliver"
         if word.startswith("refuse"):

@@ -51,6 +51,8 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     body_is_optional: bool = False
+    takes_key: bool = False
+    """Whether an `Idempotency-Key` binds the request; repeated under it, the answer is 200."""
     errors: tuple[str, ...] = ()
     """Codes that it may answer with, besides those that every route may."""
     also: tuple[str, ...] = ()

@@ -245,6 +245,12 @@ STATUS: Final[dict[str, int]] = {
     "not_payable": 409,
     "invalidation_refused": 409,
     "refund_too_large": 409,
+    "replacement_not_found": 404,
+    "invalid_replacement": 422,
+    "code_position_not_found": 404,
+    "replacement_refused": 409,
+    "replacement_open": 409,
+    "not_a_topup": 422,
     "credential_changed": 503,
     # Settlement.
     "settlement_error": 409,
@@ -297,6 +303,8 @@ OPERATOR_CODES: Final = frozenset(
         # Corrections in the ledger; a partner that meets one of these met a fault of ours.
         "transfer_reference_used", "not_reversible", "already_reversed", "credit_in_use", "amount_not_positive", "hold_not_found",
         "hold_exceeded",
+        # Bad codes are decided by hand.
+        "nothing_to_replace_with",
         # A restored backup is released by hand.
         "imported_while_frozen",
         # The books are closed, and suppliers' statements reconciled, by the operator.

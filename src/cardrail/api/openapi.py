@@ -107,7 +107,9 @@ _PATH_DESCRIPTIONS: Final = {
     "endpoint_id": ("The webhook endpoint's id.", "whe_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "event_id": ("The event's id.", "evt_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "order_id": ("The order's id.", "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+    "replacement_id": ("The replacement's id.", "rpl_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "claim_id": ("The claim's id.", "clm_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
+    "message_id": ("The message's id.", "msg_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "quote_id": ("The quote's id.", "quo_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "product": ("The product's id or code.", "prd_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "sku": ("The denomination's sku.", "EXAMPLE-SKU"),
@@ -178,6 +180,11 @@ def _operation(path: str, method: str, status: int, operation: Operation, by_typ
             **described["responses"],
         }
         described["parameters"].append(_IDEMPOTENCY_KEY)
+    if operation.takes_key:
+        again = {**described["responses"]["201"], "description": "What this key was bound to before, as it stands now."}
+        described["responses"] = {"200": again, **described["responses"]}
+        binds = "1 to 255 printable characters that bind this request, for ever."
+        described["parameters"].append({**_IDEMPOTENCY_KEY, "description": binds})
     if operation.body is not None:
         content: dict[str, Any] = {"schema": by_type[operation.body]}
         if operation.examples:

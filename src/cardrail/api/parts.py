@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from cardrail.access import AccessTokens, CredentialBook, KeyCache, RateLimiter, SecretSealer, Sessions
+from cardrail.alerts import AlertDesk
 from cardrail.catalog import CatalogCache
 from cardrail.delivery import LinkSigner, PostOffice
 from cardrail.jobs import Jobs
 from cardrail.kernel import Clock, CursorSealer
-from cardrail.orders import Buying, OrderRequest, Outcome, Shop
+from cardrail.orders import Buying, OrderRequest, Outcome, ReplacementDesk, Shop
 from cardrail.settlement import ExportDesk
 from cardrail.storage import AuditLog, Database, Lane
 from cardrail.vault import CodeOpener, Keyring
@@ -71,6 +72,8 @@ class Installation(Protocol):
     @property
     def shop(self) -> Shop: ...
     @property
+    def replacements(self) -> ReplacementDesk: ...
+    @property
     def lane(self) -> Lane[OrderRequest, Outcome]: ...
     @property
     def cursors(self) -> CursorSealer: ...
@@ -96,5 +99,7 @@ class Installation(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def buying(self) -> Buying: ...
+    @property
+    def alerts(self) -> AlertDesk: ...
     @property
     def exports(self) -> ExportDesk: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -27,10 +27,11 @@ from cardrail.api.wire import (
     TransactionOut,
     TranslationOut,
 )
+from cardrail.api.wire_replacements import OrderCodeOut
 from cardrail.catalog import Brand, Category, Offer, Product, Quote, UnitPrice
 from cardrail.kernel import Currency, PlainCode, apply_bps, currency, format_minor, from_micros, rfc3339
 from cardrail.ledger import Balance, Phase, Transfer, wallet
-from cardrail.orders import Order, OrderItem
+from cardrail.orders import Order, OrderItem, Replacement, ReplacementState
 from cardrail.vault import NEVER
 
 Codes = Sequence[tuple[PlainCode, int]]
@@ -123,6 +124,38 @@ def _item_out(item: OrderItem, code: str, opened: Codes | None) -> OrderItemOut:
 def codes_out(opened: Codes) -> list[CodeOut]:
     """The codes of one line, in the clear: the last step before the answer."""
     return [CodeOut(one.code, one.pin, one.serial, one.url, maybe_moment(expires)) for one, expires in opened]
+
+
+def line_codes_out(
+    line: int, current: Codes, ended: Sequence[tuple[Replacement, tuple[PlainCode, int] | None]]
+) -> list[OrderCodeOut]:
+    """The codes of one line by position, those that were replaced before the ones that were given for them."""
+    own = [one for one in ended if one[0].line == line]
+    refunded = {one.position: one.id for one, _ in own if one.state is ReplacementState.REFUNDED}
+    out: list[OrderCodeOut] = []
+    for position, code in enumerate(current, 1):
+        for one, bad in own:
+            if one.position == position and one.state is ReplacementState.REPLACED and bad is not None:
+                out.append(_order_code(bad, position, "REPLACED", one.id))
+        state: Literal["DELIVERED", "REFUNDED"] = "REFUNDED" if position in refunded else "DELIVERED"
+        out.append(_order_code(code, position, state, refunded.get(position)))
+    return out
+
+
+def _order_code(
+    opened: tuple[PlainCode, int], position: int, state: Literal["DELIVERED", "REPLACED", "REFUNDED"], replacement_id: str | None
+) -> OrderCodeOut:
+    one, expires = opened
+    return OrderCodeOut(
+        one.code,
+        one.pin,
+        one.serial,
+        one.url,
+        maybe_moment(expires),
+        position=position,
+        state=state,
+        replacement_id=replacement_id,
+    )
 
 
 def history_out(steps: Iterable[Any]) -> list[HistoryStepOut]:

@@ -233,22 +233,6 @@ class OrderWithHistoryOut(OrderOut, kw_only=True):
     history: list[HistoryStepOut]
 
 
-class OrderItemCodesOut(Struct):
-    """The codes of one line."""
-
-    line: int
-    sku: str
-    codes: list[CodeOut]
-
-
-class OrderCodesOut(Struct):
-    """The codes of an order."""
-
-    order_id: str
-    state: OrderStateName
-    items: list[OrderItemCodesOut]
-
-
 class InvalidateIn(_In):
     """Why an order is to be taken back."""
 
@@ -479,6 +463,34 @@ class ClaimPinOut(Struct):
 
     claim_id: str
     pin: str
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+class MessageOut(Struct):
+    """One message to a recipient."""
+
+    id: str
+    order_id: str
+    channel: Literal["email", "telegram"]
+    address: str | None
+    """Null once the recipient's data was erased."""
+    language: str
+    state: Literal["waiting", "sent", "failed", "bounced", "cancelled"]
+    tries: int
+    error: str | None
+    """Of the last try, in words."""
+    due_at: Moment
+    sent_at: Moment | None
+    created_at: Moment
+
+
+class ResendIn(_In, omit_defaults=True):
+    """Where to send it this time."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=254)] | None = None
+    """Another address of the same channel, where the first was mistyped."""
 
 
 # --- money and access -------------------------------------------------------------------------------------------------

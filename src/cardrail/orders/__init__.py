@@ -8,13 +8,17 @@ from cardrail.orders.deliveries import deliveries_waiting, end_delivery
 from cardrail.orders.erase import Erased, Eraser, erase_customer
 from cardrail.orders.errors import (
     AmountTooLarge,
+    CodePositionNotFound,
     CredentialChanged,
     IdempotencyConflict,
     ImportedWhileFrozen,
     InvalidationRefused,
     InvalidOrder,
+    InvalidReplacement,
     InvalidTransition,
+    NotATopup,
     NotCancellable,
+    NothingToReplaceWith,
     NotPayable,
     OrderError,
     OrderNotFound,
@@ -22,12 +26,15 @@ from cardrail.orders.errors import (
     PriceChanged,
     ReferenceUsed,
     RefundTooLarge,
+    ReplacementNotFound,
+    ReplacementOpen,
+    ReplacementRefused,
     SuppliersBusy,
     TooManyUnits,
     WrongCurrency,
 )
 from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
-from cardrail.orders.jobs import begin_with, register_jobs, wake_orders
+from cardrail.orders.jobs import begin_with, register_jobs, register_replacements, replace_with, wake_orders
 from cardrail.orders.journal import catch_up, journal_entries
 from cardrail.orders.lines import (
     ItemFigures,
@@ -73,14 +80,31 @@ from cardrail.orders.read import (
 )
 from cardrail.orders.refund import refund_order
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
+from cardrail.orders.replacements.desk import ReplacementDesk
+from cardrail.orders.replacements.model import (
+    REPLACEMENT_TRANSITIONS,
+    CallState,
+    CodeAt,
+    Replacement,
+    ReplacementPolicy,
+    ReplacementReason,
+    ReplacementState,
+    RequestReplacement,
+)
+from cardrail.orders.replacements.pursue import pursue_replacement, wake_replacements
+from cardrail.orders.replacements.read import find_replacements, get_replacement, list_replacements
+from cardrail.orders.replacements.request import request_replacements
+from cardrail.orders.replacements.resolve import ReplacementDecision, resolve_replacement
 from cardrail.orders.reveal import open_codes
 from cardrail.orders.reveal_part import reveal_part
-from cardrail.orders.review import resolve_as_delivered, resolve_as_failed, resolve_as_retry, send_to_review
+from cardrail.orders.reveal_replaced import EndedCode, reveal_replaced
+from cardrail.orders.review import resolve_as_delivered, resolve_as_failed, resolve_as_retry, send_to_review, still_in_review
 from cardrail.orders.sandbox import TEST_SKUS, Behaviour, behaviour_of, sandbox_offer, sandbox_price
 from cardrail.orders.save import Books
 from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
 from cardrail.orders.stock import StockBooks
 from cardrail.orders.story import SupplyStory, supply_story
+from cardrail.orders.topups import SupplierCheck, TopupVerdict, validate_topup
 from cardrail.orders.verify import ORDER_CHECKS, all_checks
 
 __all__ = [
@@ -88,6 +112,7 @@ __all__ = [
     "ITEMS_MAX",
     "ORDER_CHECKS",
     "QUANTITY_MAX",
+    "REPLACEMENT_TRANSITIONS",
     "TEST_SKUS",
     "TRANSITIONS",
     "UNITS_MAX",
@@ -96,21 +121,28 @@ __all__ = [
     "Books",
     "Buyer",
     "Buying",
+    "CallState",
+    "CodeAt",
+    "CodePositionNotFound",
     "CredentialChanged",
+    "EndedCode",
     "Erased",
     "Eraser",
     "HeldCodes",
     "IdempotencyConflict",
     "ImportedWhileFrozen",
     "InvalidOrder",
+    "InvalidReplacement",
     "InvalidTransition",
     "InvalidationPolicy",
     "InvalidationRefused",
     "ItemFigures",
     "ItemRequest",
     "LostOrder",
+    "NotATopup",
     "NotCancellable",
     "NotPayable",
+    "NothingToReplaceWith",
     "Order",
     "OrderError",
     "OrderFigures",
@@ -130,13 +162,25 @@ __all__ = [
     "Refused",
     "Release",
     "Repeated",
+    "Replacement",
+    "ReplacementDecision",
+    "ReplacementDesk",
+    "ReplacementNotFound",
+    "ReplacementOpen",
+    "ReplacementPolicy",
+    "ReplacementReason",
+    "ReplacementRefused",
+    "ReplacementState",
+    "RequestReplacement",
     "Rest",
     "Shop",
     "SoldLine",
     "StockBooks",
+    "SupplierCheck",
     "SuppliersBusy",
     "SupplyStory",
     "TooManyUnits",
+    "TopupVerdict",
     "WrongCurrency",
     "advance",
     "all_checks",
@@ -152,17 +196,20 @@ __all__ = [
     "expire_unpaid",
     "find_bound",
     "find_orders",
+    "find_replacements",
     "follow_notice",
     "freeze_restored",
     "further_allocations",
     "get_order",
     "get_order_between",
     "get_order_numbered",
+    "get_replacement",
     "invalidate_order",
     "items_after",
     "journal_entries",
     "journal_since",
     "list_orders",
+    "list_replacements",
     "number_orders",
     "open_codes",
     "order_history",
@@ -170,26 +217,35 @@ __all__ = [
     "place_order_command",
     "place_orders",
     "procure_order",
+    "pursue_replacement",
     "read_versions",
     "refund_order",
     "register_jobs",
     "register_notices",
+    "register_replacements",
     "release_restored",
+    "replace_with",
+    "request_replacements",
     "resolve_as_delivered",
     "resolve_as_failed",
     "resolve_as_retry",
+    "resolve_replacement",
     "retry_notice",
     "reveal_order",
     "reveal_orders",
     "reveal_part",
+    "reveal_replaced",
     "sandbox_offer",
     "sandbox_price",
     "sellable_counts",
     "send_to_review",
     "slice_orders",
     "sold_lines",
+    "still_in_review",
     "supply_story",
     "take_notice",
+    "validate_topup",
     "wake_notices",
     "wake_orders",
+    "wake_replacements",
 ]

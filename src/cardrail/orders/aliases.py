@@ -35,7 +35,7 @@ def get_order_numbered(db: Database, buyer: Buyer, number: int) -> Order:
 def number_orders(db: Database, orders: Sequence[Order]) -> None:
     """Give a number to each of these orders that has none yet; from then on it is the order's for ever, and ``order.number``.
 
-    An order that is placed through such a dialect has its number (``kernel.number_of``) from the beginning: then nothing is written.
+    An order that is placed through such a dialect has its number (``kernel.new_number``) from the beginning: then nothing is written.
     """
     bare = [one for one in orders if one.number is None]
     if not bare:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from cardrail.access import erase_usage
 from cardrail.kernel import Clock
+from cardrail.orders.replacements.store import erase_evidence
 from cardrail.orders.tables import order_items, orders
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 
@@ -78,6 +79,7 @@ def _erase_some(tx: Tx, partner_id: str, customer_id: str, also: Sequence[Eraser
     if rows:
         tx.execute(_ERASE_ORDER, [{"of": row.id, "to_details": _impersonal(row.details)} for row in rows])
         tx.execute(_ERASE_ITEMS, [{"of": row.id} for row in rows])
+        erase_evidence(tx, [row.id for row in rows])
         for erase in also:
             erase(tx, [row.id for row in rows])
     return len(rows)

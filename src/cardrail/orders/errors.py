@@ -2,12 +2,16 @@
 
 OrderError
 ├── OrderNotFound
-├── InvalidOrder            TooManyUnits, AmountTooLarge, WrongCurrency
+├── InvalidOrder            TooManyUnits, AmountTooLarge, WrongCurrency, NotATopup
 ├── OutOfStock, PriceChanged
 ├── IdempotencyConflict     ReferenceUsed
 ├── InvalidTransition       NotCancellable, NotPayable
 ├── InvalidationRefused
 ├── RefundTooLarge
+├── ReplacementNotFound
+├── InvalidReplacement     CodePositionNotFound
+├── ReplacementRefused      ReplacementOpen
+├── NothingToReplaceWith
 ├── ImportedWhileFrozen
 ├── SuppliersBusy
 └── CredentialChanged
@@ -52,6 +56,12 @@ class WrongCurrency(InvalidOrder):
     """The amount is in another currency than the thing it is about."""
 
     code = "wrong_currency"
+
+
+class NotATopup(InvalidOrder):
+    """The product is no top-up: it gives a code, and there is no account to check."""
+
+    code = "not_a_topup"
 
 
 class OutOfStock(OrderError):
@@ -107,6 +117,42 @@ class RefundTooLarge(OrderError):
     """More than the order's charge cannot be refunded."""
 
     code = "refund_too_large"
+
+
+class ReplacementNotFound(OrderError):
+    """There is no such replacement."""
+
+    code = "replacement_not_found"
+
+
+class InvalidReplacement(OrderError):
+    """The claim is not of the form that a replacement takes."""
+
+    code = "invalid_replacement"
+
+
+class CodePositionNotFound(InvalidReplacement):
+    """The order has no code in this position."""
+
+    code = "code_position_not_found"
+
+
+class ReplacementRefused(OrderError):
+    """This code cannot be claimed: `because` says why."""
+
+    code = "replacement_refused"
+
+
+class ReplacementOpen(ReplacementRefused):
+    """A claim for this code is open already; wait for what comes of it."""
+
+    code = "replacement_open"
+
+
+class NothingToReplaceWith(OrderError):
+    """There is no code in stock to replace this one with."""
+
+    code = "nothing_to_replace_with"
 
 
 class ImportedWhileFrozen(OrderError):

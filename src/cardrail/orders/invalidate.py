@@ -17,6 +17,8 @@ from cardrail.orders.history import change_state
 from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Buyer, Order
 from cardrail.orders.refund import give_back
+from cardrail.orders.replacements.held import codes_to_take_back
+from cardrail.orders.replacements.tell import refuse_open
 from cardrail.orders.states import OrderState
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
 from cardrail.vault import ExceptionKind, Lot, LotKind, cost_of, load_lots, mark_exceptions, return_to_stock
@@ -59,6 +61,7 @@ def invalidate_order(
             raise RefundTooLarge(asked_minor=expected_minor, left_minor=left)
         _check(order, policy, clock)
         returned = order.revealed_at is None
+        refuse_open(tx, audit, order, because="the order was taken back", actor=buyer.actor, now=now)
         _take_back(tx, order, returned=returned, node=node, actor=buyer.actor, now=to_micros(now))
         if left:
             give_back(tx, order, left, node=node, now=now)
@@ -91,12 +94,13 @@ def _take_back(tx: Tx, order: Order, *, returned: bool, node: str, actor: str, n
 
     Lots are locked in the order of their ids, whatever the order of the lines: whoever else locks several does the same.
     """
-    lots = load_lots(tx, sorted({one.lot_id for item in order.items for one in item.allocations}))
+    held = codes_to_take_back(tx, order)
+    lots = load_lots(tx, sorted({one.lot_id for one in held}))
     back: dict[str, int] = defaultdict(int)
     lost: dict[str, int] = defaultdict(int)
     for item in order.items:
         item.state = OrderState.INVALIDATED if item.delivered else item.state
-    for one in sorted([one for item in order.items for one in item.allocations], key=lambda one: (one.lot_id, one.first_seq)):
+    for one in sorted(held, key=lambda one: (one.lot_id, one.first_seq)):
         lot = lots[one.lot_id]
         cost = cost_of(lot, one.first_seq, one.count)
         if returned:

@@ -18,18 +18,27 @@ from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import OrderId, to_micros
 from cardrail.orders.buying import Buying
 from cardrail.orders.procure import procure_order
+from cardrail.orders.replacements.desk import ReplacementDesk
+from cardrail.orders.replacements.pursue import pursue_replacement
 from cardrail.sourcing import overdue
 from cardrail.storage import Tx
 
 log = structlog.get_logger("cardrail.procure")
 
 QUEUE: Final = "procure"
+REPLACE_QUEUE: Final = "replace"
+REPLACE: Final = "order.replace_code"
+REPLACE_CONCURRENCY: Final = 8
+REPLACE_POLL_SECONDS: Final = 0.2
 PROCURE: Final = "order.procure"
 PROCURE_BATCH: Final = "order.procure_batch"
 
 CONCURRENCY: Final = 48
 POLL_SECONDS: Final = 0.1
 OVERDUE_SECONDS: Final = 20.0
+CHAINED_SECONDS: Final = 15.0
+"""A claim that is to be looked at sooner than this has a job of its own; the others wait for the next ``wake_replacements``."""
+CHAIN_MAX: Final = 50
 WAKE_MAX: Final = 500
 NEVER_BEHIND: Final = 1 << 40
 """The round of a visit that is not turned away because another has been there since."""
@@ -59,6 +68,29 @@ def register_jobs(jobs: Jobs, buying: Buying) -> None:
     @jobs.workflow(PROCURE_BATCH)
     def procure_batch(order_ids: list[str]) -> None:
         list(hands.map(try_visit, order_ids))
+
+
+def register_replacements(jobs: Jobs, desk: ReplacementDesk) -> None:
+    """Tell what there is to do for claims: a chain of visits, each a job with a delay. ``wake_replacements`` takes up a broken one."""
+    jobs.add_queue(Queue(REPLACE_QUEUE, worker_concurrency=REPLACE_CONCURRENCY, polling_seconds=REPLACE_POLL_SECONDS))
+    enqueue = replace_with(jobs)
+
+    @jobs.workflow(REPLACE)
+    def pursue(replacement_id: str, round_: int) -> None:
+        until = pursue_replacement(desk, replacement_id)
+        wait = None if until is None else (until - to_micros(desk.clock.now())) / 1_000_000
+        if wait is not None and wait < CHAINED_SECONDS and round_ < CHAIN_MAX:  # what is later is found by ``wake_replacements``
+            desk.buying.write(lambda tx: enqueue(tx, replacement_id, round_ + 1, max(0.0, wait)))
+
+
+def replace_with(jobs: Jobs) -> Callable[[Tx, str, int, float], None]:
+    """What a claim's own transaction calls. Where nothing is prepared to enqueue, ``wake_replacements`` finds the claims."""
+
+    def enqueue(tx: Tx, replacement_id: str, round_: int, wait: float) -> None:
+        if jobs.is_prepared:
+            jobs.enqueue(tx, REPLACE, REPLACE_QUEUE, f"replace:{replacement_id}:{round_}", replacement_id, round_, delay=wait)
+
+    return enqueue
 
 
 def begin_with(jobs: Jobs) -> Callable[[Tx, Sequence[OrderId]], None]:

@@ -9,6 +9,7 @@ from cardrail.kernel import from_micros, to_micros
 from cardrail.orders import journal_store, store
 from cardrail.orders.decide import Plan
 from cardrail.orders.model import Order
+from cardrail.orders.replacements.held import with_successors
 from cardrail.sourcing import Attempt
 from cardrail.storage import (
     Database,
@@ -70,8 +71,13 @@ def catch_up(db: Database, journal: Journal) -> int:
         known = _known_since(journal, since)
         for ids in journal_store.changed_orders(tx, since):
             found = store.load_orders(tx, [one for one in ids if one not in known])
+            with_successors(tx, found, keep_replaced=True)
             journal.append([journal_entry(one, one.updated_at) for one in found])
             added += len(found)
+        for ids in journal_store.replaced_orders(tx, since):  # their first lines may be there without the new codes
+            found = store.load_orders(tx, ids)
+            with_successors(tx, found, keep_replaced=True)
+            journal.append([journal_entry(one, one.updated_at) for one in found])
     return added
 
 

@@ -23,6 +23,12 @@ _CHANGED: Final = (
     .order_by(events.c.id)
     .limit(PAGE)
 )
+_REPLACED: Final = (
+    sa.select(events.c.id, events.c.subject_id)
+    .where(events.c.id > sa.bindparam("after"), events.c.type == "code.replaced")
+    .order_by(events.c.id)
+    .limit(PAGE)
+)
 _has_codes: Final = sa.exists().where(order_items.c.order_id == orders.c.id, order_items.c.lot_id.is_not(None))
 _MARK_REVEALED: Final = (
     sa.update(orders)
@@ -62,8 +68,17 @@ def newest_change(tx: Tx) -> int | None:
 
 def changed_orders(tx: Tx, since: datetime) -> Iterator[list[OrderId]]:
     """The orders that changed at that moment or later, a page at a time. The ids of events are time-ordered."""
+    return _subjects(tx, _CHANGED, since)
+
+
+def replaced_orders(tx: Tx, since: datetime) -> Iterator[list[OrderId]]:
+    """The same for orders of which a code was replaced."""
+    return _subjects(tx, _REPLACED, since)
+
+
+def _subjects(tx: Tx, query: sa.Select[tuple[str, str]], since: datetime) -> Iterator[list[OrderId]]:
     after = "evt_" + _first_body(since)
-    while rows := tx.execute(_CHANGED, {"after": after}).all():
+    while rows := tx.execute(query, {"after": after}).all():
         yield sorted({OrderId(row.subject_id) for row in rows})
         after = rows[-1].id
 

@@ -79,7 +79,8 @@ class PlaceOrder:
     is_delivered: bool = False
     """Whether somebody else is to get the codes from us (``details`` says who and how)."""
     number: int | None = None
-    """The order's number, for callers whose ids are numbers."""
+    """The order's number (``kernel.new_number``), for callers whose ids are numbers. Where it turns out to be another's, the order is
+    placed without one."""
     is_free: bool = False
     """Test mode's reserved skus cost nothing, for callers whose sandbox takes no money."""
     holds_short: bool = False
@@ -124,6 +125,7 @@ def place_order_command(
     ``currency`` is the wallet that was asked for, None where the request left it to the partner's default: an honest repeat is the same
     order even if the operator has changed that default since.
     """
+    noted = _canonical.encode(details) if details else None
     canonical = _canonical.encode(
         [
             [[one.sku, one.quantity, _plain(one.face), one.fields or None] for one in items],
@@ -134,7 +136,7 @@ def place_order_command(
             quote_id,
             pay_later,
             customer_id,
-            details or None,
+            msgspec.Raw(noted) if noted else None,
         ]
     )
     return PlaceOrder(
@@ -150,7 +152,7 @@ def place_order_command(
         quote_id=quote_id,
         pay_later=pay_later,
         customer_id=customer_id,
-        details=_canonical.encode(details).decode() if details else None,
+        details=noted.decode() if noted else None,
         is_delivered=bool(details and "delivery" in details),
         number=number,
         is_free=is_free,

@@ -8,7 +8,7 @@ unique indexes stand behind that, and a batch that meets one starts over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -60,7 +60,15 @@ def place_orders(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:
         except Exception as error:
             if not is_unique_violation(error) or attempt == BINDING_TRIES:
                 raise
+            requests = [_unnumbered(one) for one in requests]
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _unnumbered(request: OrderRequest) -> OrderRequest:
+    """The request without the number that another process may have given meanwhile: ``number_orders`` finds a free one."""
+    if isinstance(request, PlaceOrder) and request.number is not None:
+        return replace(request, number=None)
+    return request
 
 
 def _place_once(shop: Shop, requests: Sequence[OrderRequest]) -> list[Outcome]:

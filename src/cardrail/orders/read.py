@@ -10,6 +10,7 @@ from cardrail.kernel import Clock, OrderId, to_micros
 from cardrail.orders import store
 from cardrail.orders.errors import OrderNotFound
 from cardrail.orders.model import Buyer, Order, OrderItem, Unit, binding
+from cardrail.orders.replacements.held import with_successors
 from cardrail.orders.states import FINAL, OrderState
 from cardrail.storage import AuditLog, Database, Tx, all_restores, audit_entry
 from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed, withheld
@@ -136,7 +137,7 @@ def reveal_order(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, orde
     """The partner's order with its sealed codes, each allocation noted in the audit log. Raises OrderNotFound.
 
     The codes are opened by the caller, after the commit. An order that was invalidated or has nothing gives none, and
-    a code that a restored database knows to be another order's is left out.
+    a code that a restored database knows to be another order's is left out. Where a code was replaced, the new one stands in its place.
     """
     found = reveal_orders(db, clock, audit, buyer, [order_id])
     if not found:
@@ -149,6 +150,7 @@ def reveal_orders(db: Database, clock: Clock, audit: AuditLog, buyer: Buyer, ord
     now = clock.now()
     with db.transaction() as tx:
         found = store.load_orders(tx, order_ids, partner_id=buyer.partner_id, mode=buyer.mode, lock=True)
+        with_successors(tx, found)
         for order in found:
             if order.state is OrderState.INVALIDATED or not any(item.delivered for item in order.items):
                 continue

@@ -18,6 +18,7 @@ from cardrail.kernel import Clock, Mode, OrderId, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders import journal_store, store
 from cardrail.orders.errors import ImportedWhileFrozen
+from cardrail.orders.replacements.held import with_successors
 from cardrail.sourcing import (
     NOT_LOOKED_FOR,
     Attempt,
@@ -308,6 +309,7 @@ def _unknown_sales(tx: Tx, entries: Iterable[JournalEntry], report: Release) -> 
     lost: dict[str, LostOrder] = {}
     for chunk in _chunks(one for one in entries if one.mode == Mode.LIVE.value):
         known = {order.id: order for order in store.load_orders(tx, [OrderId(one.order_id) for one in chunk])}
+        with_successors(tx, known.values(), keep_replaced=True)
         for entry in chunk:
             order = known.get(OrderId(entry.order_id))
             here = {(one.lot_id, one.first_seq) for item in order.items for one in item.allocations} if order else set()

@@ -10,6 +10,7 @@ from cardrail.orders import store
 from cardrail.orders.errors import OrderNotFound
 from cardrail.orders.model import Order
 from cardrail.orders.read import attach_units, withhold
+from cardrail.orders.replacements.held import with_successors
 from cardrail.orders.states import OrderState
 from cardrail.storage import AuditLog, Tx, audit_entry
 from cardrail.vault import Allocation
@@ -37,6 +38,7 @@ def reveal_part(
     order = found[0]
     if order.state is OrderState.INVALIDATED:
         return order
+    with_successors(tx, [order])
     for item in order.items:
         item.allocations = _part(item.allocations, unit) if line in (0, item.line) else []
     attach_units(tx, order.items)

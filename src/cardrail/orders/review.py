@@ -5,10 +5,12 @@ Nothing is bought again while an order is here, and its money stays held or char
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
+
+import sqlalchemy as sa
 
 from cardrail.catalog import CatalogSnapshot
 from cardrail.kernel import Clock, OrderId, PlainCode, new_id, to_micros
@@ -20,6 +22,7 @@ from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.receive import finish_item, give_codes
 from cardrail.orders.save import Books
 from cardrail.orders.states import OrderState, advance, state_of
+from cardrail.orders.tables import orders
 from cardrail.sourcing import (
     NOT_LOOKED_FOR,
     Attempt,
@@ -217,3 +220,13 @@ def _resolved(
     details = {"as": how, "reason": because} | ({} if codes is None else {"codes": codes})
     entry = audit_entry(now, actor, "order.resolved", subject=order.id, partner_id=order.partner_id, origin=None, details=details)
     audit.append(tx, [entry])
+
+
+_STILL: Final = sa.select(orders.c.id).where(
+    orders.c.id.in_(sa.bindparam("ids", expanding=True)), orders.c.state == OrderState.NEEDS_REVIEW.value
+)
+
+
+def still_in_review(tx: Tx, order_ids: Collection[str]) -> set[str]:
+    """Those of these orders that wait for a human's decision."""
+    return set(tx.execute(_STILL, {"ids": list(order_ids)}).scalars()) if order_ids else set()

@@ -33,6 +33,7 @@ from cardrail.orders.decide import Plan, Sale
 from cardrail.orders.history import EVENT_OF_STATE
 from cardrail.orders.model import Order, OrderItem, PayOrder, PlaceOrder
 from cardrail.orders.read import attach_units, reveal_row
+from cardrail.orders.sandbox import Behaviour
 from cardrail.orders.states import OrderState
 from cardrail.sourcing import ProcurementState, insert_procurements
 from cardrail.storage import AuditLog, Tx, audit_entry, insert_events
@@ -88,7 +89,7 @@ def _generate(tx: Tx, books: Books, sale: Sale, item: OrderItem, count: int, now
         brand_id=TEST_BRAND,
         denomination_id=item.denomination_id,
         face_minor=item.face_minor,
-        codes=generate_test_codes(count),
+        codes=generate_test_codes(count, "BAD" if item.sku == Behaviour.BAD_CODE else "TEST"),
         now=now,
         actor=sale.request.buyer.actor,
         node=books.node,

@@ -27,7 +27,7 @@ orders = sa.Table(
     instant("pay_until", null=True),  # set while the order is unpaid
     instant("revealed_at", null=True),  # when a code of it was first opened for anybody
     text("details", null=True),  # JSON: country, client partner, delivery, metadata
-    number("number", null=True),  # kernel.number_of, once a dialect whose ids are numbers has shown the order
+    number("number", null=True),  # once a dialect whose ids are numbers has placed or shown the order
     number("version", default=1),  # moves with each change of state
     instant("created_at"),
     instant("updated_at"),

@@ -15,11 +15,22 @@ import sqlalchemy as sa
 
 from cardrail.kernel import Mode
 from cardrail.ledger import LEDGER_CHECKS, order_sums, stock_sums
+from cardrail.orders.replacements.model import ReplacementState
+from cardrail.orders.replacements.tables import replacements
 from cardrail.orders.states import OrderState, outcome_of, state_of
 from cardrail.orders.tables import allocations, order_items, orders
 from cardrail.sourcing import ProcurementState, ProcurementSum, procurement_sums
 from cardrail.storage import AuditLog, Check, Tx, all_restores
-from cardrail.vault import VAULT_CHECKS, ExceptionKind, lot_counts, read_exceptions, unsold_costs, unsold_spans
+from cardrail.vault import (
+    VAULT_CHECKS,
+    ExceptionKind,
+    LotKind,
+    load_lots,
+    lot_counts,
+    read_exceptions,
+    unsold_costs,
+    unsold_spans,
+)
 
 Fault = tuple[str, str, str]
 """Subject, what was expected, what was found."""
@@ -165,6 +176,19 @@ def _sold(tx: Tx, query: sa.Select[Any]) -> Iterator[_Span]:
         yield _Span(lot_id, first, first + count, f"{order_id} line {line}", state == S.INVALIDATED.value)
 
 
+_REPLACEMENT_SPANS: Final = (
+    sa.select(replacements.c.new_lot_id, replacements.c.new_seq, replacements.c.id, orders.c.state)
+    .select_from(replacements.outerjoin(orders, orders.c.id == replacements.c.order_id))
+    .where(replacements.c.new_lot_id.is_not(None))
+    .order_by(replacements.c.new_lot_id, replacements.c.new_seq)
+)
+
+
+def _given_for_bad_ones(tx: Tx) -> Iterator[_Span]:
+    for lot_id, seq, replacement_id, state in tx.execute(_REPLACEMENT_SPANS, execution_options=_STREAM):
+        yield _Span(lot_id, seq, seq + 1, replacement_id, state == S.INVALIDATED.value)
+
+
 def _unsold(tx: Tx) -> Iterator[_Span]:
     for lot_id, first, end, slice_id in unsold_spans(tx):
         yield _Span(lot_id, first, end, slice_id)
@@ -174,7 +198,8 @@ def _allocations(tx: Tx) -> Iterator[Fault]:
     counts = lot_counts(tx)
     was_restored = bool(all_restores(tx))
     seen = set()
-    spans = merge(_sold(tx, _FIRST_SPANS), _sold(tx, _MORE_SPANS), _unsold(tx), key=lambda one: (one.lot_id, one.first))
+    owners = (_sold(tx, _FIRST_SPANS), _sold(tx, _MORE_SPANS), _given_for_bad_ones(tx), _unsold(tx))
+    spans = merge(*owners, key=lambda one: (one.lot_id, one.first))
     for lot_id, of_lot in groupby(spans, key=lambda one: one.lot_id):
         seen.add(lot_id)
         if lot_id in counts:
@@ -268,11 +293,73 @@ def _purchase(subject: str, one: ProcurementSum, item: Any) -> Iterator[Fault]:
         yield subject, f"nothing more to be bought, as it is {item.state}", "more is being bought"
 
 
+# --- codes that were bad ----------------------------------------------------------------------------------------------
+
+_REPLACEMENTS: Final = (
+    sa.select(
+        replacements.c.id,
+        replacements.c.state,
+        replacements.c.lot_id,
+        replacements.c.seq,
+        replacements.c.new_lot_id,
+        replacements.c.refunded_minor,
+        orders.c.refunded_minor.label("order_refunded"),
+        orders.c.charged_minor.label("order_charged"),
+    )
+    .select_from(replacements.outerjoin(orders, orders.c.id == replacements.c.order_id))
+    .order_by(replacements.c.order_id, replacements.c.id)
+)
+_REPLACEMENTS_REFUNDED: Final = (
+    sa.select(
+        replacements.c.order_id,
+        sa.func.sum(replacements.c.refunded_minor).label("by_replacements"),
+        sa.func.max(orders.c.refunded_minor).label("by_order"),
+    )
+    .select_from(replacements.join(orders, orders.c.id == replacements.c.order_id))
+    .where(replacements.c.refunded_minor > 0)
+    .group_by(replacements.c.order_id)
+    .order_by(replacements.c.order_id)
+)
+
+
+def _replacements(tx: Tx) -> Iterator[Fault]:
+    rows = iter(tx.execute(_REPLACEMENTS, execution_options=_STREAM))
+    while page := list(islice(rows, _PAGE)):
+        happened = read_exceptions(tx, [(row.lot_id, row.seq, 1) for row in page])
+        lots = load_lots(tx, sorted({row.lot_id for row in page}))
+        for row in page:
+            kinds = {one.kind for one in happened.get((row.lot_id, row.seq), [])}
+            yield from _replacement(row, kinds, is_shared=lots[row.lot_id].kind is LotKind.SHARED)
+    for order_id, by_replacements, by_order in tx.execute(_REPLACEMENTS_REFUNDED, execution_options=_STREAM):
+        if by_replacements > by_order:
+            yield order_id, f"refunds of {by_replacements}, as its replacements say", f"refunds of {by_order}"
+
+
+def _replacement(row: Any, kinds: set[str], *, is_shared: bool) -> Iterator[Fault]:
+    """A replaced code has one successor, a refunded one its refund, and each says so where codes are read; any other has neither."""
+    if row.order_refunded is None:
+        yield row.id, "an order for it", "there is no such order"
+    state = ReplacementState(row.state)
+    marks = {ReplacementState.REPLACED: ExceptionKind.REPLACED, ReplacementState.REFUNDED: ExceptionKind.REVOKED}
+    wanted = marks.get(state)
+    if wanted is not None and not is_shared and wanted not in kinds:
+        yield row.id, f"its code marked {wanted.value}, as it is {state.value}", f"marks: {', '.join(sorted(kinds)) or 'none'}"
+    if (state is ReplacementState.REPLACED) != (row.new_lot_id is not None):
+        yield (
+            row.id,
+            "a new code where it is REPLACED, and only there",
+            f"{state.value}, and a new code: {row.new_lot_id is not None}",
+        )
+    if state is ReplacementState.REFUNDED and not row.refunded_minor and row.order_charged:
+        yield row.id, "money given back, as it is REFUNDED", "nothing"
+
+
 ORDER_CHECKS: Final = (
     Check("charges", "Every order's transfers explain its charge exactly", _charges),
     Check("items", "Every order is what its items came to, and every item what was allocated to it", _items),
     Check("allocations", "No code was given out twice, and none is lost", _allocations),
     Check("purchases", "What suppliers brought is what their attempts say, and nothing was bought twice", _purchases),
+    Check("replacements", "Every bad code has one successor, its refund, or a no; and no code was given for two", _replacements),
     Check("stock_value", "Stock is worth what its unsold codes cost", _stock_value),
 )
 """Where orders, codes and money meet."""

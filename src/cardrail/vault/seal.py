@@ -92,14 +92,14 @@ class CodeOpener:
         return lot
 
 
-def generate_test_codes(count: int) -> list[PlainCode]:
-    """Codes for test orders: they look like codes, and redeem nowhere."""
+def generate_test_codes(count: int, mark: str = "TEST") -> list[PlainCode]:
+    """Codes for test orders: they look like codes, and redeem nowhere. ``mark`` is what they begin with."""
     codes = []
     for _ in range(count):
         number = secrets.randbits(60 + 34)
         letters = "".join([_TEST_ALPHABET[(number >> (5 * i)) & 31] for i in range(12)])
         pin = (number >> 60) % 10_000
-        codes.append(PlainCode(f"TEST-{letters[:4]}-{letters[4:8]}-{letters[8:]}", f"{pin:04d}", f"T{(number >> 60):011d}"))
+        codes.append(PlainCode(f"{mark}-{letters[:4]}-{letters[4:8]}-{letters[8:]}", f"{pin:04d}", f"T{(number >> 60):011d}"))
     return codes
 
 

@@ -41,6 +41,11 @@ def _order(meaning: str, state: str, before: str | None = None, reason: str | No
     return EventType("order", meaning, facts, (before, state), reason)
 
 
+def _replacement(meaning: str, state: str, before: str | None, reason: str, **facts: Any) -> EventType:
+    place = {"order_id": "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ", "line": 1, "position": 2, "code_reason": "already_redeemed"}
+    return EventType("replacement", meaning, {**place, **facts}, (before, state), reason)
+
+
 _INR: Final = {"currency": "INR"}
 _MOVED: Final = {
     "transfer_id": "trf_01K0ABCDEFGHJKMNPQRSTVWXYZ",
@@ -83,6 +88,30 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         refunded_minor=9_500,
         **_INR,
         codes=1,
+    ),
+    "code.replaced": _order(
+        "Another code was given for one that was bad. It stands in its place among the order's codes.",
+        "FULFILLED",
+        "FULFILLED",
+        "looked at it",
+        replacement_id="rpl_01K0ABCDEFGHJKMNPQRSTVWXYZ",
+        line=1,
+        position=2,
+    ),
+    "replacement.requested": _replacement("A claim that a code is bad was taken.", "REQUESTED", None, "already_redeemed"),
+    "replacement.needs_review": _replacement(
+        "The operator has to decide a claim.", "NEEDS_REVIEW", "ASKING_SUPPLIER", "the supplier refused"
+    ),
+    "replacement.refunded": _replacement(
+        "What the unit of a bad code was charged was given back; `order.refunded` tells of the money too.",
+        "REFUNDED",
+        "NEEDS_REVIEW",
+        "looked at it",
+        refunded_minor=9_500,
+        **_INR,
+    ),
+    "replacement.refused": _replacement(
+        "A claim came to nothing: the code stays as it is.", "REFUSED", "NEEDS_REVIEW", "it was used by its buyer"
     ),
     "balance.credited": EventType(
         "wallet", "Money was added, or a debit was reversed.", {**_MOVED, "reference": "transfer 4711"}
@@ -157,6 +186,11 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         "The nightly look over the books found what is not as it must be (`cardrail verify` names all of it), or statements could not be "
         "closed.",
         {"findings": 1, "checks": ["wallet_sums"], "rows": [{"check": "wallet_sums", "subject": "par_…:wallet:INR:live"}]},
+        audience=Audience.OPERATOR,
+    ),
+    "books.agree": EventType(
+        "book",
+        "The nightly look over the books found nothing, after it had found something.",
         audience=Audience.OPERATOR,
     ),
     "supplier.down": EventType(

@@ -13,17 +13,16 @@ from litestar.params import FromPath
 from cardrail.access import Principal
 from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, query_of
 from cardrail.api.http import parse_moment
-from cardrail.api.render import Codes, codes_out, encode, history_out, order_out
+from cardrail.api.render import Codes, encode, history_out, line_codes_out, order_out
 from cardrail.api.wire import (
     HistoryStepOut,
     InvalidateIn,
     ListOut,
-    OrderCodesOut,
-    OrderItemCodesOut,
     OrderOut,
     OrderQuery,
     OrderWithHistoryOut,
 )
+from cardrail.api.wire_replacements import OrderAllCodesOut, OrderLineCodesOut
 from cardrail.kernel import OrderId, is_id
 from cardrail.orders import (
     Buyer,
@@ -43,6 +42,7 @@ from cardrail.orders import (
     open_codes,
     order_history,
     reveal_order,
+    reveal_replaced,
 )
 
 _FIELDS: Final = OrderOut.__struct_fields__
@@ -112,11 +112,12 @@ async def show_order(request: HttpRequest, order_id: FromPath[str]) -> Response[
     "/v1/orders/{order_id:str}/codes",
     opt=describe(
         "Reveal the codes of an order",
-        OrderCodesOut,
+        OrderAllCodesOut,
         tag="Orders",
         scope="codes:read",
         errors=("order_not_found",),
-        description="Each call is noted in the operator's audit log. An invalidated order gives none.",
+        description="Each call is noted in the operator's audit log. An invalidated order gives none. A code that was replaced is shown as "
+        "`REPLACED`, before the one that was given for it. Of a top-up, `code` is the receipt's number.",
     ),
 )
 async def reveal_codes(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
@@ -124,11 +125,14 @@ async def reveal_codes(request: HttpRequest, order_id: FromPath[str]) -> Respons
     desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
     parts = desk.parts
     order = await desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, wanted))
+    ended = await desk.write(lambda: reveal_replaced(parts.db, parts.clock, parts.audit, buyer, order))
     opened = await desk.on_thread(lambda: opened_codes(desk, order))
+    former = await desk.on_thread(lambda: [(one.replacement, one.open(parts.opener)) for one in ended])
     items = [
-        OrderItemCodesOut(item.line, item.sku, codes_out(codes or ())) for item, codes in zip(order.items, opened, strict=True)
+        OrderLineCodesOut(item.line, item.sku, line_codes_out(item.line, codes or (), former))
+        for item, codes in zip(order.items, opened, strict=True)
     ]
-    return answer(OrderCodesOut(order.id, order.state.value, items))
+    return answer(OrderAllCodesOut(order.id, order.state.value, items))
 
 
 def opened_codes(desk: Desk, order: Order) -> list[Codes | None]:

@@ -1,7 +1,8 @@
 """A supplier that exists in arithmetic only: its codes are a keyed hash of our reference, so that asking again gives the same ones.
 
 What a sku does is in its name: TEST_SLOW is accepted and delivered after some seconds, TEST_TIMEOUT is bought though no answer came,
-TEST_TIMEOUT_LOST was never bought though no answer came, TEST_SUPPLIER_REFUSES is refused. Everything else is delivered at once.
+TEST_TIMEOUT_LOST was never bought though no answer came, TEST_SUPPLIER_REFUSES is refused. Everything else is delivered at once. Claims are granted for
+codes of TEST_BAD_CODE.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from cardrail.sourcing.connector import (
     PlaceRequest,
     RefusalKind,
     Refused,
+    ReplacementOutcome,
+    ReplaceOutcome,
     ReplaceRequest,
     Setup,
     SupplierProduct,
@@ -49,6 +52,7 @@ class SimulatedSupplier(BaseConnector):
         lookup=Lookup.BY_REFERENCE,
         is_idempotent=True,
         can_replace=True,
+        tells_replacements=True,
         has_catalog=True,
         has_stock=True,
         has_price=True,
@@ -95,7 +99,25 @@ class SimulatedSupplier(BaseConnector):
     def invalidate(self, about: LookupRequest) -> InvalidateOutcome:
         return Invalidated()
 
-    def replace(self, request: ReplaceRequest) -> Outcome:
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
+        """TEST_BAD_CODE's codes are bad, and one that works is given at once. The other skus' codes work, so claims for them are refused;
+        but what a sku does to a purchase it does to a claim too."""
+        sku = request.supplier_sku
+        if sku == "TEST_SLOW":
+            return Accepted(_order_id(request.reference), poll_after_seconds=self._slow.total_seconds())
+        if sku in ("TEST_TIMEOUT", "TEST_TIMEOUT_LOST"):
+            return Unknown("the answer was lost, as this sku wants it")
+        return self._replaced(request) if sku == "TEST_BAD_CODE" else Refused("this code works", RefusalKind.INVALID)
+
+    def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
+        sku = about.supplier_sku
+        if sku == "TEST_TIMEOUT_LOST":
+            return NotFound()
+        if sku == "TEST_SLOW" and about.asked_at is not None and self._clock.now() < about.asked_at + self._slow:
+            return Accepted(_order_id(about.reference))
+        return self._replaced(about)
+
+    def _replaced(self, request: ReplaceRequest) -> Delivered:
         return Delivered((_code(request.reference, 0),), Money(0, currency(self._setup.currency)), _order_id(request.reference))
 
     def catalog(self) -> Iterable[SupplierProduct]:

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
         sa.Column("cleared_at", sa.BigInteger(), nullable=True),
+        sa.Column("owes_end", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.CheckConstraint("state IN ('open', 'notified', 'acknowledged', 'cleared')", name=op.f("ck_alerts_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
         sqlite_with_rowid=False,
@@ -58,11 +59,93 @@ def upgrade() -> None:
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_alerts_kind_subject_id"), ["kind", "subject", "id"], unique=False)
         batch_op.create_index(
+            "ix_alerts_owing", ["id"], unique=False, sqlite_where=sa.text("owes_end"), postgresql_where=sa.text("owes_end")
+        )
+        batch_op.create_index(
             "uq_alerts_open",
             ["kind", "subject"],
             unique=True,
             sqlite_where=sa.text("state <> 'cleared'"),
             postgresql_where=sa.text("state <> 'cleared'"),
+        )
+
+    op.create_table(
+        "replacements",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("lot_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("links", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("part", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("supplier_id", sa.Text(), nullable=True),
+        sa.Column("attempt_id", sa.Text(), nullable=True),
+        sa.Column("call", sa.Text(), nullable=True),
+        sa.Column("supplier_claim_id", sa.Text(), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=True),
+        sa.Column("looks", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("wake_at", sa.BigInteger(), nullable=True),
+        sa.Column("deadline_at", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("new_lot_id", sa.Text(), nullable=True),
+        sa.Column("new_seq", sa.BigInteger(), nullable=True),
+        sa.Column("new_expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("refunded_minor", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("because", sa.Text(), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("story", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "(state = 'REPLACED') = (new_lot_id IS NOT NULL AND new_seq IS NOT NULL)", name=op.f("ck_replacements_new_code")
+        ),
+        sa.CheckConstraint("refunded_minor = 0 OR state = 'REFUNDED'", name=op.f("ck_replacements_refunded")),
+        sa.CheckConstraint(
+            "state IN ('REQUESTED', 'ASKING_SUPPLIER', 'NEEDS_REVIEW', 'REPLACED', 'REFUNDED', 'REFUSED')",
+            name=op.f("ck_replacements_state"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replacements")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("replacements", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_replacements_order_id_id"), ["order_id", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_replacements_partner_id_mode_id"), ["partner_id", "mode", "id"], unique=False)
+        batch_op.create_index(
+            "ix_replacements_wake_at",
+            ["wake_at"],
+            unique=False,
+            sqlite_where=sa.text("wake_at IS NOT NULL"),
+            postgresql_where=sa.text("wake_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "uq_replacements_code",
+            ["lot_id", "seq"],
+            unique=True,
+            sqlite_where=sa.text("state <> 'REFUSED'"),
+            postgresql_where=sa.text("state <> 'REFUSED'"),
+        )
+        batch_op.create_index(
+            "uq_replacements_key_hash",
+            ["key_hash", "part"],
+            unique=True,
+            sqlite_where=sa.text("key_hash IS NOT NULL"),
+            postgresql_where=sa.text("key_hash IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "uq_replacements_new_code",
+            ["new_lot_id", "new_seq"],
+            unique=True,
+            sqlite_where=sa.text("new_lot_id IS NOT NULL"),
+            postgresql_where=sa.text("new_lot_id IS NOT NULL"),
         )
 
     op.create_table(

@@ -1,0 +1,1 @@
+"""Bad codes and what becomes of them."""

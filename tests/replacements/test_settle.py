@@ -1,0 +1,171 @@
+"""What a claim comes to: another code, the money, or a no; in the books, in the order's codes, and when the order is taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cardrail.kernel import Mode
+from cardrail.ledger import Purpose
+from cardrail.orders import (
+    InvalidTransition,
+    NothingToReplaceWith,
+    Order,
+    ReplacementDecision,
+    ReplacementPolicy,
+    ReplacementState,
+    refund_order,
+    reveal_replaced,
+)
+from cardrail.vault import load_lots
+from tests.orders.build import invalidate, steps
+from tests.orders.test_invalidate import AT_OUR_COST
+from tests.replacements.build import NODE, Claims
+
+D, S = ReplacementDecision, ReplacementState
+
+
+def former(shop: Claims, order: Order) -> list[tuple[str, str | None]]:
+    """(state, code) of what was replaced or paid back."""
+    seen = shop.reveal(order.id, shop.owner(order))
+    ended = reveal_replaced(shop.db, shop.clock, shop.audit, shop.owner(order), seen)
+    opened = [(one.replacement.state.value, one.open(shop.opener)) for one in ended]
+    return [(state, None if code is None else code[0].code) for state, code in opened]
+
+
+def test_nobody_decides_by_himself_unless_the_operator_has_said_so(shop: Claims) -> None:
+    shop.stock("TEA", 2)
+    one = shop.settle(shop.claim(shop.sold()))
+    assert (one.state, one.because, shop.in_stock("TEA")) == (S.NEEDS_REVIEW, "nobody is known who sold it to us", 1)
+
+
+def test_from_stock_the_new_code_stands_in_the_bad_ones_place(shop: Claims) -> None:
+    codes = set(shop.stock("TEA", 3, cost="80"))
+    order = shop.sold("TEA", 2)
+    first, second = shop.shown(order)
+    one = shop.decide(shop.claim(order, 1), D.STOCK)
+    (third,) = codes - {first, second}
+    assert (one.state, one.source, shop.shown(order)) == (S.REPLACED, "stock", [third, second])
+    assert former(shop, order) == [("REPLACED", first)]
+    assert (shop.in_stock("TEA"), shop.balance(), shop.findings()) == (0, "999810.00", [])
+    assert shop.told() == ["replacement.requested", "code.replaced"]
+
+
+def test_what_the_bad_code_had_cost_is_lost_and_what_the_new_one_cost_is_sold(shop: Claims) -> None:
+    shop.stock("TEA", 3, cost="80")
+    order = shop.sold("TEA", 2)
+    shop.decide(shop.claim(order, 1), D.STOCK)
+    assert (shop.worth(Purpose.STOCK), shop.worth(Purpose.COST_OF_GOODS), shop.worth(Purpose.WRITE_OFFS)) == (0, 16_000, 8_000)
+
+
+def test_a_replacement_that_is_bad_too_is_replaced_in_its_turn(shop: Claims) -> None:
+    shop.stock("TEA", 4)
+    order = shop.sold("TEA", 2)
+    seen = [shop.shown(order)]
+    for _ in range(2):
+        shop.decide(shop.claim(order, 2), D.STOCK)
+        seen.append(shop.shown(order))
+    assert ({one[0] for one in seen}, len({one[1] for one in seen}), shop.findings()) == ({seen[0][0]}, 3, [])
+    assert former(shop, order) == [("REPLACED", seen[0][1]), ("REPLACED", seen[1][1])]
+
+
+def test_a_refund_is_what_the_unit_was_charged_and_the_code_is_dead(shop: Claims) -> None:
+    shop.stock("TEA", 2, cost="80")
+    order = shop.sold("TEA", 2)
+    codes = shop.shown(order)
+    one = shop.decide(shop.claim(order, 2), D.REFUND)
+    assert (one.state, one.refunded_minor, shop.stands(order).refunded_minor) == (S.REFUNDED, 9_500, 9_500)
+    assert (shop.balance(), shop.worth(Purpose.WRITE_OFFS), shop.findings()) == ("999905.00", 8_000, [])
+    assert (shop.shown(order), former(shop, order)) == (codes, [("REFUNDED", None)])
+    assert ("order.refunded", "looked at it") in steps(shop, order.id)
+
+
+def test_a_code_that_was_paid_back_is_not_claimed_again(shop: Claims) -> None:
+    shop.stock("TEA", 3)
+    order = shop.sold("TEA", 2)
+    shop.decide(shop.claim(order, 2), D.REFUND)
+    with pytest.raises(Exception, match="code_refunded"):
+        shop.claim(order, 2)
+    assert shop.decide(shop.claim(order, 1), D.STOCK).state is S.REPLACED
+
+
+def test_a_no_changes_nothing_but_may_be_followed_by_better_evidence(shop: Claims) -> None:
+    codes = shop.stock("TEA", 1)
+    order = shop.sold()
+    assert shop.decide(shop.claim(order), D.REFUSE).state is S.REFUSED
+    assert (shop.shown(order), shop.balance(), shop.findings()) == (codes, "999905.00", [])
+    assert shop.claim(order, evidence="a picture").state is S.REQUESTED
+
+
+def test_what_was_decided_stays_decided(shop: Claims) -> None:
+    shop.stock("TEA", 3)
+    one = shop.decide(shop.claim(shop.sold()), D.STOCK)
+    for decision in D:
+        with pytest.raises(InvalidTransition):
+            shop.decide(one, decision)
+    assert shop.in_stock("TEA") == 1
+
+
+def test_without_stock_there_is_nothing_to_give_and_the_claim_stays_open(shop: Claims) -> None:
+    shop.stock("TEA", 1)
+    one = shop.claim(shop.sold())
+    with pytest.raises(NothingToReplaceWith):
+        shop.decide(one, D.STOCK)
+    shop.policy = ReplacementPolicy(unasked="stock")
+    assert shop.settle(one).because == "nobody is known who sold it to us; there is none in stock"
+
+
+def test_the_operators_policy_decides_where_no_supplier_does(shop: Claims) -> None:
+    shop.stock("TEA", 3)
+    order = shop.sold("TEA", 2)
+    shop.policy = ReplacementPolicy(unasked="refund")
+    assert shop.settle(shop.claim(order, 1)).state is S.REFUNDED
+    shop.policy = ReplacementPolicy(unasked="stock")
+    assert (shop.settle(shop.claim(order, 2)).state, shop.findings()) == (S.REPLACED, [])
+
+
+def test_an_order_that_was_paid_back_meanwhile_gets_no_code_and_no_money_again(shop: Claims) -> None:
+    shop.policy = ReplacementPolicy(unasked="stock")
+    shop.stock("TEA", 2)
+    order = shop.sold()
+    one = shop.claim(order)
+    refund_order(shop.db, shop.clock, shop.audit, order.id, None, node=NODE, because="goodwill", actor="cli")
+    for decision in (D.STOCK, D.REFUND):
+        with pytest.raises(InvalidTransition):
+            shop.decide(one, decision)
+    assert (shop.settle(one).state, shop.in_stock("TEA"), shop.balance()) == (S.REFUSED, 1, "1000000.00")
+
+
+def test_an_order_that_is_taken_back_takes_its_claims_and_the_new_codes_with_it(shop: Claims) -> None:
+    shop.stock("TEA", 5, cost="80")
+    order = shop.sold("TEA", 3)
+    shop.decide(shop.claim(order, 1), D.STOCK)
+    shop.decide(shop.claim(order, 2), D.REFUND)
+    waiting = shop.claim(order, 3)
+    done = invalidate(shop, order.id, policy=AT_OUR_COST)
+    assert (done.refunded_minor, shop.balance(), shop.now(waiting).state) == (28_500, "1000000.00", S.REFUSED)
+    assert (shop.worth(Purpose.COST_OF_GOODS), shop.worth(Purpose.WRITE_OFFS), shop.worth(Purpose.STOCK)) == (0, 32_000, 8_000)
+    assert (shop.in_stock("TEA"), shop.findings()) == (1, [])
+
+
+def test_a_bad_code_of_test_mode_is_bad_and_its_claim_gives_a_good_one(shop: Claims) -> None:
+    buyer = replace(shop.partner, mode=Mode.TEST)
+    order = shop.sold("TEST_BAD_CODE", 2, buyer=buyer)
+    assert all(one.startswith("BAD-") for one in shop.shown(order))
+    one = shop.settle(shop.claim(order, 2))
+    first, second = shop.shown(order)
+    assert (one.state, first[:4], second[:5], shop.findings()) == (S.REPLACED, "BAD-", "TEST-", [])
+
+
+@pytest.mark.parametrize(("sku", "state"), [("TEST_OK", S.REFUSED), ("TEST_SLOW", S.REPLACED), ("TEST_TIMEOUT", S.REPLACED)])
+def test_the_other_skus_of_test_mode_show_the_other_outcomes(shop: Claims, sku: str, state: ReplacementState) -> None:
+    order = shop.sold(sku, buyer=replace(shop.partner, mode=Mode.TEST))
+    assert (shop.settle(shop.claim(order)).state, shop.findings()) == (state, [])
+
+
+def test_the_new_codes_lot_knows_that_it_is_sold(shop: Claims) -> None:
+    shop.stock("TEA", 2, cost="80")
+    one = shop.decide(shop.claim(shop.sold()), D.STOCK)
+    with shop.db.read() as tx:
+        assert load_lots(tx, [str(one.new_lot_id)])[str(one.new_lot_id)].count == 2
