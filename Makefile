@@ -9,10 +9,10 @@ WORKERS ?= 2
 UV     := uv>=0.13.8,<0.14
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove check fix bench docs lock clean
+.PHONY: help demo test prove browser screenshots check fix bench docs lock clean
 
 help: ## Say what each verb does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.base ## Serve a shop full of sample cards, place an order over HTTP, show it, and serve on
 	$(BIN)/cardrail demo --walk
@@ -22,6 +22,12 @@ test: .venv/.dev ## Run every test, on SQLite and on PostgreSQL
 
 prove: .venv/.dev ## Run the claims of the README with full counts (takes minutes)
 	CARDRAIL_PROVE=1 $(PYTEST) -n $(WORKERS) -m prove $(ARGS)
+
+browser: .venv/.dev .venv/.browser ## Open the claim page in Chromium, scan it, and verify webhooks in Node.js
+	$(PYTEST) -n $(WORKERS) -m browser tests/browser $(ARGS)
+
+screenshots: .venv/.dev .venv/.browser ## Take the pictures of docs/images anew
+	$(BIN)/python -m scripts.screenshots
 
 check: .venv/.dev ## Check format, rules, types and imports
 	$(BIN)/ruff format --check src tests scripts
@@ -54,6 +60,10 @@ clean: ## Remove .venv, caches and the demo's data
 .venv/.dev: pyproject.toml uv.lock scripts/install.sh | $(BIN)/uv
 	@scripts/install.sh dev
 	@touch .venv/.base $@
+
+.venv/.browser: scripts/browser.sh tests/browser/package-lock.json .venv/.dev
+	@scripts/browser.sh
+	@touch $@
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \

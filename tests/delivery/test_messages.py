@@ -192,7 +192,7 @@ def test_a_message_is_sent_again_and_a_bounce_is_noted_once(world: ClaimWorld) -
     for name in (row.id, row.provider_id):
         note_bounce(post.office, name, actor="cli")
     assert world.count("events", type="message.bounced") == 1
-    new = resend_message(post.office, row.id, actor="cli")
+    new = resend_message(post.office, row.id, actor="cli").id
     assert post.run() == ["sent"]
     assert [one.state for one in post.rows() if one.id == new] == ["sent"]
     with pytest.raises(MessageNotFound):

@@ -77,6 +77,7 @@ def test_the_code_is_behind_the_button(server: Served, recipient: httpx2.Client)
     assert form["method"] == "post"
     after = recipient.post(claim["url"])
     assert claim["code"] in after.text
+    assert ">Copy</button>" in after.text
     states = server.live.get(f"/v1/orders/{claim['order']}/claims").json()["data"]
     assert [one["state"] for one in states] == ["CLAIMED"]
 

@@ -92,11 +92,15 @@ def list_messages_command(order: OrderArgument, as_json: AsJson = False) -> None
 
 
 @messages.command("resend")
-def resend_command(message: MessageArgument, as_json: AsJson = False) -> None:
+def resend_command(
+    message: MessageArgument,
+    to: Annotated[str | None, typer.Option(help="Another address of the same channel.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Send a message once more. A running server sends it."""
     with open_context() as cardrail:
         cardrail.jobs.prepare()
-        new = resend_message(cardrail.office, message, actor="cli")
+        new = resend_message(cardrail.office, message, actor="cli", address=to).id
     if as_json:
         show_json({"id": new, "of": message})
     else:

@@ -1,5 +1,7 @@
 """Delivery to the recipient: claim links, their pages, and the messages that carry them."""
 
+from cardrail.delivery.barcodes import Barcode
+from cardrail.delivery.barcodes import draw as draw_barcode
 from cardrail.delivery.channels import Channel, Letter, Mail, Sent, Telegram
 from cardrail.delivery.claims import (
     NewClaim,
@@ -12,6 +14,7 @@ from cardrail.delivery.claims import (
     revoke_any_claim,
     revoke_claim,
 )
+from cardrail.delivery.colours import WHITE, readable_on
 from cardrail.delivery.erase import erase_recipients
 from cardrail.delivery.errors import (
     ChannelNotSet,
@@ -34,6 +37,7 @@ from cardrail.delivery.messages import (
     deliver_waiting,
     list_messages,
     note_bounce,
+    own_messages,
     register_messages,
     resend_message,
     wish_of,
@@ -43,6 +47,8 @@ from cardrail.delivery.words import RIGHT_TO_LEFT
 
 __all__ = [
     "RIGHT_TO_LEFT",
+    "WHITE",
+    "Barcode",
     "Channel",
     "ChannelNotSet",
     "Claim",
@@ -71,6 +77,7 @@ __all__ = [
     "claims_of",
     "deliver_order",
     "deliver_waiting",
+    "draw_barcode",
     "erase_recipients",
     "find_claim",
     "list_claims",
@@ -78,6 +85,8 @@ __all__ = [
     "make_claims",
     "note_bounce",
     "open_claim",
+    "own_messages",
+    "readable_on",
     "register_messages",
     "renew_pin",
     "resend_message",

@@ -13,7 +13,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx2
@@ -24,6 +24,12 @@ from cardrail.kernel import Clock, Secret
 TIMEOUT_SECONDS: Final = 20.0
 TELEGRAM_MAX: Final = 4_000
 """Characters of one message; Telegram takes 4,096."""
+_FONTS: Final = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif"
+_TABLE: Final = '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
+_CODE_BOX: Final = (
+    "margin:0 0 16px;padding:16px;background:#f6f7f9;border:1px solid #d5d9e1;border-radius:10px;word-break:break-word"
+)
+_PICTURE: Final = "display:block;max-width:100%;margin:8px 0 0;background:#ffffff"
 _PERMANENT_TELEGRAM: Final = frozenset({400, 403, 404})
 
 
@@ -44,6 +50,16 @@ class Letter:
     """Paragraphs, after the link."""
     secrets: tuple[str, ...] = ()
     """Codes, where the operator allows them in messages."""
+    others: tuple[str, ...] = ()
+    """Further links, where each unit has its own."""
+    how: tuple[str, ...] = ()
+    """How to redeem the codes, and their terms; with the codes only, because the page behind a link has them."""
+    pictures: tuple[tuple[int, str, bytes], ...] = ()
+    """Of codes that a till scans: which of ``secrets``, what it is in words, and a PNG."""
+    brand: str = ""
+    colour: str = "#1d4ed8"
+    on_colour: str = "#ffffff"
+    """What can be read on the colour."""
 
     def __repr__(self) -> str:
         return f"Letter({self.message_id!r})"
@@ -131,6 +147,12 @@ class Mail:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text_of(letter))
         message.add_alternative(html_of(letter), subtype="html")
+        if letter.pictures:
+            shown = cast("EmailMessage", list(message.iter_parts())[1])
+            for place, _, picture in letter.pictures:
+                shown.add_related(
+                    picture, "image", "png", cid=f"<code-{place}>", filename=f"code-{place + 1}.png", disposition="inline"
+                )
         return message
 
 
@@ -172,7 +194,7 @@ class Telegram:
 
 def text_of(letter: Letter) -> str:
     """The message as plain text."""
-    parts = [*letter.lines, *letter.secrets, letter.link, *letter.after]
+    parts = [*letter.lines, *letter.secrets, letter.link, *letter.others, *letter.how, *letter.after]
     return "\n\n".join([one for one in parts if one]) + "\n"
 
 
@@ -189,21 +211,54 @@ def parts_of(text: str, most: int = TELEGRAM_MAX) -> list[str]:
 
 
 def html_of(letter: Letter) -> str:
-    """The message as HTML: no picture, no script, nothing that is fetched."""
+    """The message as HTML: no script, and no picture but the codes' own, which come along; nothing is fetched."""
     direction = "rtl" if letter.is_right_to_left else "ltr"
-    lines = "".join([f"<p>{escape(one)}</p>" for one in letter.lines])
-    codes = "".join([f'<p dir="ltr"><code style="font-size:1.25em">{escape(one)}</code></p>' for one in letter.secrets])
-    after = "".join([f"<p>{escape(one)}</p>" for one in letter.after])
-    link = escape(letter.link, quote=True)
-    button = (
-        f'<p><a href="{link}" style="display:inline-block;padding:12px 24px;background:#1d4ed8;color:#ffffff;'
-        f'border-radius:6px;text-decoration:none">{escape(letter.button)}</a></p><p dir="ltr">{link}</p>'
-        if letter.link
+    side = "right" if letter.is_right_to_left else "left"
+    brand = (
+        f'<tr><td style="padding:0 8px 16px;font-weight:700;text-align:center">{escape(letter.brand)}</td></tr>'
+        if letter.brand
         else ""
     )
+    links = "".join([_button(letter, link) for link in (letter.link, *letter.others) if link])
+    body = (
+        "".join([f'<p style="margin:0 0 16px">{escape(one)}</p>' for one in letter.lines])
+        + "".join([_secret(letter, place) for place in range(len(letter.secrets))])
+        + links
+        + "".join([f'<p style="margin:0 0 16px;white-space:pre-line">{escape(one)}</p>' for one in letter.how])
+        + "".join([f'<p style="margin:0 0 8px;font-size:14px;color:#565d6b">{escape(one)}</p>' for one in letter.after])
+    )
     return (
-        f'<!doctype html><html lang="{letter.language}" dir="{direction}"><head><meta charset="utf-8"><title>{escape(letter.subject)}'
-        f"</title></head><body>{lines}{codes}{button}{after}</body></html>"
+        f'<!doctype html><html lang="{letter.language}" dir="{direction}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(letter.subject)}</title></head>'
+        f'<body style="margin:0;background:#f3f4f7;color:#16181d;font:16px/1.55 {_FONTS}">'
+        f'{_TABLE}><tr><td align="center" style="padding:24px 12px">'
+        f'{_TABLE} style="max-width:480px">'
+        f'{brand}<tr><td dir="{direction}" style="background:#ffffff;border:1px solid #d5d9e1;border-top:6px solid {letter.colour};'
+        f'border-radius:12px;padding:28px 24px 20px;text-align:{side}">{body}</td></tr></table></td></tr></table></body></html>'
+    )
+
+
+def _button(letter: Letter, link: str) -> str:
+    address = escape(link, quote=True)
+    return (
+        f'<p style="margin:0 0 8px"><a href="{address}" style="display:block;padding:14px 24px;background:{letter.colour};'
+        f'color:{letter.on_colour};border-radius:10px;font-weight:600;text-align:center;text-decoration:none">{escape(letter.button)}</a></p>'
+        f'<p dir="ltr" style="margin:0 0 16px;font-size:13px;color:#565d6b;word-break:break-all">{address}</p>'
+    )
+
+
+def _secret(letter: Letter, place: int) -> str:
+    """One code, and what a till scans of it."""
+    picture = "".join(
+        [
+            f'<img src="cid:code-{place}" alt="{escape(words, quote=True)}" style="{_PICTURE}">'
+            for which, words, _ in letter.pictures
+            if which == place
+        ]
+    )
+    return (
+        f'<p dir="ltr" style="{_CODE_BOX}">'
+        f'<code style="font-size:20px;font-weight:600">{escape(letter.secrets[place])}</code>{picture}</p>'
     )
 
 

@@ -7,31 +7,37 @@ is written and its first attempt enqueued, in one transaction. A job's arguments
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from cardrail.catalog import CatalogCache, Product
 from cardrail.delivery import store
+from cardrail.delivery.barcodes import draw
 from cardrail.delivery.channels import Channel, Letter, Sent
 from cardrail.delivery.claims import DELIVERED, NewClaim, claims_in
+from cardrail.delivery.colours import readable_on
 from cardrail.delivery.errors import ChannelNotSet, MessageNotFound
-from cardrail.delivery.model import LinkSigner, Wish
+from cardrail.delivery.model import LinkSigner, Wish, check_wish
 from cardrail.delivery.words import MESSAGES, RIGHT_TO_LEFT, message_language
 from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import Clock, OrderId, PlainCode, new_event_id, new_id, to_micros
 from cardrail.orders import (
     FINAL,
+    Buyer,
     Order,
+    OrderItem,
     OrderState,
     deliveries_waiting,
     end_delivery,
     find_orders,
+    get_order,
     open_codes,
     reveal_part,
 )
-from cardrail.storage import AuditLog, Database, Tx, in_tx, insert_events
+from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx, insert_events
 from cardrail.vault import CodeOpener
 
 QUEUE: Final = "messages"
@@ -39,6 +45,8 @@ ATTEMPT: Final = "message.attempt"
 BACKOFF_SECONDS: Final = (30, 300, 1_800, 7_200, 21_600, 86_400)
 """Between attempts; after the last the message has failed."""
 BATCH: Final = 100
+PICTURES_MAX: Final = 20
+"""Drawings in one message."""
 _DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
 _wish: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -59,6 +67,9 @@ class PostOffice:
     brand: str = ""
     codes_allowed: bool = False
     """Whether a code may stand in a message at all."""
+    catalog: CatalogCache | None = None
+    """For what products are called in the recipient's language, and how they are redeemed."""
+    colour: str = "#1d4ed8"
     backoff: tuple[int, ...] = BACKOFF_SECONDS
     jitter: Callable[[], float] = field(default=lambda: random.uniform(0.9, 1.1))  # noqa: S311  # spreads load, guards nothing
 
@@ -116,6 +127,8 @@ def wish_of(order: Order) -> Wish | None:
     """What its partner wished, as it was kept with the order."""
     details = _wish.decode(order.details) if order.details else {}
     given = details.get("delivery")
+    if given is None and details.get("email"):  # a dialect that knows an address, and nothing more of a delivery
+        given = {"email": details["email"]}
     return msgspec.convert(given, Wish) if given is not None else None
 
 
@@ -145,18 +158,36 @@ def _enqueue(office: PostOffice, tx: Tx, message_id: str, attempt: int, delay: f
     office.jobs.enqueue(tx, ATTEMPT, QUEUE, f"message:{message_id}:{attempt}", message_id, attempt, delay=delay)
 
 
-def resend_message(office: PostOffice, message_id: str, *, actor: str) -> str:
-    """Send a message once more, now; returns the new one's id. Raises MessageNotFound."""
+def resend_message(
+    office: PostOffice,
+    message_id: str,
+    *,
+    actor: str,
+    buyer: Buyer | None = None,
+    address: str | None = None,
+    origin: str | None = None,
+) -> Any:
+    """Send a message once more, now, where ``address`` says or else where it went; returns the new one's row.
 
-    def work(tx: Tx) -> str:
+    With a buyer only his own message. Raises MessageNotFound, InvalidDelivery, ChannelNotSet.
+    """
+
+    def work(tx: Tx) -> Any:
         row = store.load_message(tx, message_id)
-        if row is None or row.address is None:
+        if row is None or (buyer is not None and (row.partner_id, row.mode) != (buyer.partner_id, buyer.mode.value)):
             raise MessageNotFound
+        if address is None and row.address is None:  # erased with the recipient
+            raise MessageNotFound
+        if address is not None:
+            check_wish(msgspec.structs.replace(Wish(), **{row.channel: address}))
+        if row.channel not in office.channels:
+            raise ChannelNotSet(field=row.channel)
         now = to_micros(office.clock.now())
         new = new_id("msg")
         values = row._asdict() | {
             "id": new,
             "state": "waiting",
+            "address": address or row.address,
             "tries": 0,
             "error": None,
             "provider_id": None,
@@ -166,10 +197,20 @@ def resend_message(office: PostOffice, message_id: str, *, actor: str) -> str:
         }
         store.insert_messages(tx, [tuple(values[column] for column in row._fields)])
         insert_events(tx, [_event("message.resent", row, 1, now, actor, {"of": message_id}, subject=new)])
+        details = {"of": message_id, "channel": row.channel, "elsewhere": address is not None and address != row.address}
+        moment = office.clock.now()
+        entry = audit_entry(moment, actor, "message.resent", new, partner_id=row.partner_id, origin=origin, details=details)
+        office.audit.append(tx, [entry])
         _enqueue(office, tx, new, 0, 0.0)
-        return new
+        return store.load_message(tx, new)
 
     return in_tx(office.db, work)
+
+
+def own_messages(db: Database, buyer: Buyer, order_id: OrderId) -> list[Any]:
+    """``list_messages`` for the order's partner. Raises OrderNotFound."""
+    get_order(db, buyer, order_id)
+    return list_messages(db, order_id)
 
 
 def list_messages(db: Database, order_id: OrderId) -> list[Any]:
@@ -221,13 +262,13 @@ def _letter(office: PostOffice, row: Any) -> Letter | None:
     if not claims or order.state is OrderState.INVALIDATED:
         return None
     words = MESSAGES[row.language]
-    product = ", ".join(dict.fromkeys([item.name for item in order.items if item.delivered]))
+    product = ", ".join(dict.fromkeys([_name(office, item, row.language) for item in order.items if item.delivered]))
     greeting = [words["hello"].format(name=claims[0].recipient)] if claims[0].recipient else []
     links = [f"{office.public_url.rstrip('/')}/c/{office.signer.token(one.id)}" for one in claims]
     may_show = (
         row.with_codes and office.codes_allowed and len(claims) == len(made)
     )  # what was withdrawn is not sent by another way
-    secrets = tuple(_codes(office, row)) if may_show else ()
+    opened = _opened(office, row) if may_show else []
     after = [words["pin"]] if claims[0].pin_hash is not None else []
     if order.mode.value == "test":
         after.append(words["test"])
@@ -238,22 +279,66 @@ def _letter(office: PostOffice, row: Any) -> Letter | None:
         language=row.language,
         is_right_to_left=row.language in RIGHT_TO_LEFT,
         subject=" ".join((f"{office.brand}: {subject}" if office.brand else subject).split()),
-        lines=(*greeting, words["ready"].format(product=product), words["codes"] if secrets else words["open"]),
+        lines=(*greeting, words["ready"].format(product=product), words["codes"] if opened else words["open"]),
         button=words["button"],
         link=links[0],
-        after=(*links[1:], *after, words["keep"]),
-        secrets=secrets,
+        after=(*after, words["keep"]),
+        secrets=tuple([_one_line(code) for _, code in opened]),
+        others=tuple(links[1:]),
+        how=tuple(_how(office, order, row.language)) if opened else (),
+        pictures=tuple(_pictures(office, opened, words["picture"])) if row.channel == "email" else (),
+        brand=office.brand,
+        colour=office.colour,
+        on_colour=readable_on(office.colour),
     )
 
 
-def _codes(office: PostOffice, row: Any) -> list[str]:
+def _product(office: PostOffice, item: OrderItem) -> Product | None:
+    if office.catalog is None:
+        return None
+    snapshot = office.catalog.current()
+    offer = snapshot.denomination(item.denomination_id)
+    return snapshot.product(offer.product_id) if offer is not None else None
+
+
+def _name(office: PostOffice, item: OrderItem, language: str) -> str:
+    product = _product(office, item)
+    texts = product.translations.get(language) if product is not None else None
+    return texts.name if texts is not None and texts.name else item.name
+
+
+def _how(office: PostOffice, order: Order, language: str) -> list[str]:
+    """How its products are redeemed, and their terms, each once, in the recipient's language or else in English."""
+    found = []
+    for item in order.items:
+        product = _product(office, item) if item.delivered else None
+        if product is None:
+            continue
+        texts = [product.translations[one] for one in (language, "en") if one in product.translations]
+        found += [one.instructions for one in texts if one.instructions][:1]
+        found += [one.terms for one in texts if one.terms][:1]
+    return list(dict.fromkeys(found))
+
+
+def _pictures(office: PostOffice, opened: Sequence[tuple[OrderItem, PlainCode]], words: str) -> Iterator[tuple[int, str, bytes]]:
+    """What a till scans, of the products that want it: at most PICTURES_MAX, because a message has its limits."""
+    for place, (item, code) in enumerate(opened[:PICTURES_MAX]):
+        product = _product(office, item)
+        drawn = (
+            draw(product.barcode, code.code or code.url or "") if product is not None and product.barcode is not None else None
+        )
+        if drawn is not None:
+            yield place, words, drawn.png()
+
+
+def _opened(office: PostOffice, row: Any) -> list[tuple[OrderItem, PlainCode]]:
     """The order's codes for a message that may hold them: opened and noted in the audit log while it is written, kept nowhere."""
 
     def work(tx: Tx) -> Order:
         return reveal_part(tx, office.audit, OrderId(row.order_id), now=office.clock.now(), actor=row.id, origin=None)
 
     order = in_tx(office.db, work)
-    return [_one_line(code) for item in order.items for code, _ in open_codes(office.opener, item)]
+    return [(item, code) for item in order.items for code, _ in open_codes(office.opener, item)]
 
 
 def _one_line(code: PlainCode) -> str:

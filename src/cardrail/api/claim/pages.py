@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from babel import Locale
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response, get, post
@@ -28,6 +32,7 @@ from cardrail.api.http import header, read_body
 from cardrail.catalog import CatalogSnapshot, Product
 from cardrail.delivery import (
     RIGHT_TO_LEFT,
+    WHITE,
     Claim,
     ClaimEmpty,
     ClaimExpired,
@@ -37,8 +42,10 @@ from cardrail.delivery import (
     PinRequired,
     Protection,
     WrongPin,
+    draw_barcode,
     find_claim,
     open_claim,
+    readable_on,
 )
 from cardrail.kernel import CardrailError, Mode, PlainCode, currency, format_minor, from_micros, to_micros
 from cardrail.orders import Order, find_orders, open_codes
@@ -56,6 +63,8 @@ HEADERS: Final = {
     "cache-control": "no-store",
     "x-robots-tag": "noindex, nofollow, noarchive",
     "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cross-origin-opener-policy": "same-origin",
     "content-language": "",
 }
@@ -82,12 +91,24 @@ class Brand:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownScan:
+    """What a till scans, as an SVG's parts."""
+
+    label: str
+    shape: str
+    width: int
+    height: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownCode:
     """One code as the page shows it."""
 
     parts: list[tuple[str, str]]
     url: str | None
     expires: str | None
+    scan: ShownScan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +165,9 @@ async def show_file(request: HttpRequest, name: FromPath[str]) -> Response[bytes
     """Style, script, logo: the same for everybody."""
     settings = desk_of(request).parts.settings
     if name == "brand.css":
-        colour = settings.brand_color
-        found: tuple[bytes, str] | None = (f":root {{ --brand: {colour}; }}\n".encode(), _TYPES[".css"])
+        found: tuple[bytes, str] | None = (_brand_style(settings.brand_color).encode(), _TYPES[".css"])
+    elif name == "icon.svg":
+        found = (_icon(settings.brand_color).encode(), "image/svg+xml")
     elif name == "logo":
         found = _logo(settings.brand_logo) if settings.brand_logo is not None else None
     else:
@@ -176,14 +198,15 @@ def _items(snapshot: CatalogSnapshot, claim: Claim, order: Order, language: str,
         product = _product_of(snapshot, item.denomination_id)
         texts = product.translations.get(language) if product is not None else None
         spare = product.translations.get("en") if product is not None else None
-        digits = currency(item.face_currency).digits
         opened: Sequence[tuple[PlainCode, int]] = open_codes(desk.parts.opener, item) if desk is not None else ()
         shown.append(
             ShownItem(
                 name=(texts.name if texts is not None and texts.name else item.name),
-                value=f"{format_minor(item.face_minor, digits)} {item.face_currency}",
+                value=_value(item.face_minor, item.face_currency, language),
                 count=1 if claim.unit else item.delivered,
-                codes=[_shown(code, expires, language) for code, expires in opened],
+                codes=[
+                    _shown(code, expires, language, product.barcode if product is not None else None) for code, expires in opened
+                ],
                 instructions=_either(texts, spare, "instructions"),
                 terms=_either(texts, spare, "terms"),
             )
@@ -201,13 +224,34 @@ def _product_of(snapshot: CatalogSnapshot, denomination_id: Any) -> Product | No
     return snapshot.product(offer.product_id) if offer is not None else None
 
 
-def _shown(code: PlainCode, expires: int, language: str) -> ShownCode:
+def _value(minor: int, code: str, language: str) -> str:
+    """A face value as its reader writes money: no decimals where there are none to tell."""
+    amount = Decimal(format_minor(minor, currency(code).digits))
+    pattern = copy(Locale.parse(language).currency_formats["standard"])
+    places = 0 if amount == amount.to_integral_value() else currency(code).digits
+    pattern.frac_prec = (places, places)
+    text: str = pattern.apply(amount, language, currency=code, currency_digits=False)
+    return text
+
+
+def _scan(kind: str | None, code: PlainCode, words: dict[str, str]) -> ShownScan | None:
+    """The drawing of a code (of a link where there is nothing else), if its product wants one and the kind can hold it."""
+    drawn = draw_barcode(kind, code.code or code.url or "") if kind is not None else None
+    if drawn is None:
+        return None
+    is_square = drawn.kind == "QR"
+    label = words["drawing"].format(kind=words["qr" if is_square else "bars"])
+    return ShownScan(label, "square" if is_square else "bars", *drawn.size, drawn.path())
+
+
+def _shown(code: PlainCode, expires: int, language: str, barcode: str | None) -> ShownCode:
     words = WORDS[language]
     named = ((words["code"], code.code), (words["pin"], code.pin), (words["serial"], code.serial))
     return ShownCode(
         parts=[(label, text) for label, text in named if text],
         url=code.url if code.url and _WEB.match(code.url) else None,
         expires=None if expires >= NEVER else format_date(from_micros(expires).astimezone(UTC), "long", locale=language),
+        scan=_scan(barcode, code, words),
     )
 
 
@@ -264,7 +308,7 @@ def _rendered(request: HttpRequest, language: str, facts: dict[str, Any], status
         .render(
             language=language,
             direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
-            words=WORDS[language],
+            words=SimpleNamespace(**WORDS[language]),  # not the dict: there, ``words.copy`` is a method
             brand=Brand(settings.brand_name, settings.brand_contact, settings.brand_logo is not None),
             **facts,
         )
@@ -297,6 +341,21 @@ async def _pin_in(request: HttpRequest) -> str | None:
     except ValueError:  # more members than the form has
         return None
     return given if _PIN.fullmatch(given) else None
+
+
+def _brand_style(colour: str) -> str:
+    """The operator's colour, what is written on it, and the shade that crosses a card without making it harder to read."""
+    text = readable_on(colour)
+    sheen = "rgb(0 0 0 / .24)" if text == WHITE else "rgb(255 255 255 / .35)"
+    return f":root {{ --brand: {colour}; --on-brand: {text}; --sheen: {sheen}; }}\n"
+
+
+def _icon(colour: str) -> str:
+    """A card in the operator's colour, for the browser's tab."""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+        f'<rect x="2" y="6" width="28" height="20" rx="4" fill="{colour}"/><path d="M2 12h28" stroke="#fff" stroke-width="3"/></svg>'
+    )
 
 
 @cache
