@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.markup import escape
@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.cli.ledger import NODE
-from cardrail.cli.moments import micros_of
+from cardrail.cli.moments import micros_of, moment_of
 from cardrail.kernel import Mode, currency, format_minor, from_micros, rfc3339
 from cardrail.settlement import (
     BadLines,
@@ -22,6 +22,7 @@ from cardrail.settlement import (
     Resolution,
     SupplierStatement,
     assign_difference,
+    fetch_statement,
     get_supplier_statement,
     import_supplier_file,
     list_differences,
@@ -74,15 +75,48 @@ def import_(
                 progress=lambda done: progress.update(task, completed=done, description=f"{done} lines"),
             )
         except BadLines as error:
-            bad: list[BadStatementLine] = error.facts["lines"]  # type: ignore[assignment]  # as it was raised
-            _show_bad(bad)
-            err.print(f"[red]{escape(error.message)} {error.facts['count']} bad lines.[/red]")
-            raise typer.Exit(EXIT_REFUSED) from None
+            _end_bad(error)
     if as_json:
         show_json({**_plain(taken.statement), "bad": taken.bad})
         return
     _show_bad(taken.bad)
     out.print(f"{taken.statement.id}: {taken.statement.lines} lines taken, {taken.statement.refused} left out.")
+
+
+@app.command()
+def fetch(
+    supplier: Annotated[str, typer.Argument(help="The supplier's name or id, sup_…", metavar="SUPPLIER")],
+    *,
+    since: Annotated[str, typer.Option("--from", help="Begin of the period: a date (its first instant, UTC) or a time.")],
+    until: Annotated[str, typer.Option("--to", help="Its end, exclusive.")],
+    on_error: Annotated[
+        Literal["refuse", "list"], typer.Option(help="What bad lines do: refuse the statement, or be left out and listed.")
+    ] = "refuse",
+    match: Annotated[bool, typer.Option("--run/--no-run", help="Match it at once, as `cardrail reconcile run` does.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a supplier for its own statement, where its protocol has one, and match it. Nothing is booked by it."""
+    begin, end = moment_of(since), moment_of(until)
+    assert begin is not None
+    assert end is not None
+    with open_context() as ctx, _progress() as progress:
+        progress.add_task("Asking", total=None)
+        connectors = ctx.buying.connectors
+        try:
+            taken = fetch_statement(
+                ctx.db, ctx.clock, ctx.audit, connectors, supplier, begin, end, refuse_bad=on_error == "refuse", actor="cli"
+            )
+        except BadLines as error:
+            _end_bad(error)
+        one = taken.statement
+        done = run_matching(ctx.db, ctx.clock, ctx.audit, one.id, actor="cli") if match else one
+    if as_json:
+        show_json({**_plain(done), "bad": taken.bad})
+        return
+    _show_bad(taken.bad)
+    out.print(f"{one.id}: {one.lines} purchases told, {one.refused} left out.")
+    if match:
+        out.print(", ".join(f"{kind}: {count}" for kind, count in done.counts.items()))
 
 
 @app.command()
@@ -186,6 +220,13 @@ def _show_bad(bad: list[BadStatementLine]) -> None:
     for one in bad:
         column = f", column {one.column}" if one.column else ""
         err.print(f"[yellow]line {one.line}{escape(column)}: {escape(one.problem)}[/yellow]")
+
+
+def _end_bad(error: BadLines) -> NoReturn:
+    bad: list[BadStatementLine] = error.facts["lines"]  # type: ignore[assignment]  # as it was raised
+    _show_bad(bad)
+    err.print(f"[red]{escape(error.message)} {error.facts['count']} bad lines.[/red]")
+    raise typer.Exit(EXIT_REFUSED) from None
 
 
 def _show(one: Difference, as_json: bool) -> None:

@@ -38,6 +38,7 @@ from cardrail.settlement.exports import (
     sign_link,
     sweep_exports,
 )
+from cardrail.settlement.fetch import fetch_statement, fetch_yesterday
 from cardrail.settlement.files import (
     RECONCILIATION_COLUMNS,
     STATEMENT_COLUMNS,
@@ -186,6 +187,8 @@ __all__ = [
     "csv_rows",
     "draft_statement",
     "enqueue_export",
+    "fetch_statement",
+    "fetch_yesterday",
     "file_name",
     "file_of",
     "get_export",

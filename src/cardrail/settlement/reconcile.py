@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from cardrail.settlement.errors import (
 from cardrail.settlement.match import Match, MatchKind, OurPurchase, PurchaseState, Resolution, TheirLine, compare
 from cardrail.settlement.read_statement import BadStatementLine, Mapping, read_statement
 from cardrail.settlement.reconcile_store import Difference, SupplierStatement
-from cardrail.sourcing import AttemptState, Purchase, purchases_by_key, purchases_of
+from cardrail.sourcing import AttemptState, Purchase, Supplier, find_supplier, purchases_by_key, purchases_of
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 from cardrail.vault import LotState, supplier_lots
 
@@ -107,10 +107,14 @@ def import_lines(
     since: int | None = None,
     until: int | None = None,
     refuse_bad: bool = True,
+    may_be_empty: bool = False,
     actor: str,
     progress: Progress = lambda _done: None,
 ) -> ImportedStatement:
-    """Take a statement's lines from wherever they come (a file, a connector). Raises as ``import_supplier_file`` does."""
+    """Take a statement's lines from wherever they come (a file, a connector). Raises as ``import_supplier_file`` does.
+
+    ``may_be_empty``: no line at all says that nothing was bought, where a file without one is more likely broken.
+    """
     one = SupplierStatement(
         id=new_id("sst"),
         supplier=supplier,
@@ -138,7 +142,7 @@ def import_lines(
     bad = _Bad()
     try:
         lines = _load(db, one.id, found, bad, progress)
-        _check_taken(lines, bad, refuse_bad=refuse_bad)
+        _check_taken(lines or int(may_be_empty), bad, refuse_bad=refuse_bad)
     except BaseException:
         in_tx(db, lambda tx: store.delete_loading(tx, supplier, content_hash))
         raise
@@ -314,6 +318,26 @@ def _statement(tx: Tx, statement_id: str) -> SupplierStatement:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class OurState:
+    """How a purchase of ours stands."""
+
+    state: PurchaseState
+    asked_at: int
+
+
+def our_states(db: Database, supplier: Supplier, keys: Iterable[str], *, by_theirs: bool) -> dict[str, OurState]:
+    """What became of our purchases under these references, or these of the supplier's numbers."""
+    found, wanted = {}, iter(keys)
+    while some := list(islice(wanted, CHUNK)):
+        with db.read() as tx:
+            for one in purchases_by_key(tx, supplier.id, supplier.mode, some, by_theirs=by_theirs):
+                ours = _of_attempt(one, by_theirs)
+                if ours is not None:
+                    found[ours.key] = OurState(ours.state, one.asked_at)
+    return found
+
+
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
@@ -359,7 +383,7 @@ def resolve_difference(
         now = clock.now()
         transfer_id = None
         if one.gap_minor:
-            debit, credit = sides(resolution, one.gap_minor, statement)
+            debit, credit = sides(resolution, one.gap_minor, _booked_under(tx, statement, one))
             made = book(
                 tx,
                 debit=debit,
@@ -392,6 +416,14 @@ def resolve_difference(
         return _difference(tx, difference_id)
 
     return in_tx(db, work)
+
+
+def _booked_under(tx: Tx, statement: SupplierStatement, one: Difference) -> SupplierStatement:
+    """The statement, with the supplier by the name that the account of such a purchase has: bought on demand, its id; a lot, its name."""
+    known = find_supplier(tx, statement.supplier)
+    if known is None or (one.purchase_id or "").startswith("lot_"):
+        return statement
+    return replace(statement, supplier=known.id)
 
 
 def sides(resolution: Resolution, gap_minor: int, statement: SupplierStatement) -> tuple[Any, Any]:

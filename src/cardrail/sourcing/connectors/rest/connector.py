@@ -7,6 +7,7 @@ that holds orders, and not ours, proves nothing: then the supplier may not have 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2
 import msgspec
 
 from cardrail.kernel import CardrailError, Money, PlainCode, Secret, currency
@@ -437,8 +437,8 @@ def _auth(plan: Plan, secrets: Mapping[str, Secret]) -> dict[str, str]:
     if plan.file.auth.kind == "bearer":
         return {"authorization": f"Bearer {values['key']}"}
     if plan.file.auth.kind == "basic":
-        auth = httpx2.BasicAuth(values["username"], values["password"])
-        return {"authorization": next(auth.auth_flow(httpx2.Request("GET", "http://x"))).headers["authorization"]}
+        pair = f"{values['username']}:{values['password']}".encode()
+        return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {name: text_from(template, values, "text") for name, template in plan.auth_headers.items()}
 
 
