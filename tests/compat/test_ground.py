@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import msgspec
@@ -27,13 +30,16 @@ from cardrail.api.compat import (
 )
 from cardrail.api.compat.dialect import InvalidDialectSettings, parse_hosts
 from cardrail.kernel import (
+    NUMBER_MAX,
     CardrailError,
     InvalidAmount,
     Mode,
+    base32_of,
     hex24_of,
     id_of_uuid,
     ids_of_hex24,
     new_id,
+    new_number,
     number_of,
     uuid_of,
 )
@@ -212,6 +218,17 @@ def test_an_ids_other_dress_leads_back_to_it() -> None:
         first, last = ids_of_hex24("ord", hex24_of(one)) or ("", "")
         assert [other for other in ids if first <= other <= last] == [one]
     assert len({number_of(one) for one in ids}) == len(ids)
+
+
+def test_an_id_in_base_32_is_what_the_standard_makes_of_its_bits() -> None:
+    for one in (new_id("ord"), "ord_" + "0" * 26, "ord_7" + "Z" * 25):
+        assert base32_of(one) == base64.b32encode(UUID(uuid_of(one)).bytes).decode().rstrip("=")
+
+
+def test_numbers_made_with_their_rows_are_never_the_same_and_rise_whatever_the_clock_does() -> None:
+    numbers = [new_number() for _ in range(20_000)]
+    assert all(one < after for one, after in pairwise(numbers))
+    assert 2**52 <= numbers[0] <= numbers[-1] <= NUMBER_MAX
 
 
 @pytest.mark.parametrize("text", ["", "x", "0" * 23, "0" * 25, "G" * 24, "../../etc/passwd", "0" * 24 + "\n"])

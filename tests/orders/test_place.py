@@ -17,6 +17,8 @@ from cardrail.orders import (
     ReferenceUsed,
     TooManyUnits,
     WrongCurrency,
+    get_order_numbered,
+    number_orders,
 )
 from cardrail.orders.model import TOTAL_MAX
 from tests.build import World, item, the_order, the_refusal, the_repeated
@@ -129,6 +131,16 @@ def test_a_key_twice_in_one_batch_makes_one_order(world: World) -> None:
     one, two = world.place(*[world.command(item("TEA"), key="k1") for _ in range(2)])
     assert the_repeated(two) == the_order(one).id
     assert world.in_stock("TEA") == 1
+
+
+def test_an_order_whose_number_is_anothers_gets_one_of_its_own(world: World) -> None:
+    world.stock("TEA", 3)
+    first = world.order("TEA", number=4_000)
+    one, two = [the_order(done) for done in world.place(*[world.command(item("TEA"), number=of) for of in (4_000, 4_001)])]
+    assert (one.number, two.number) == (None, None)
+    number_orders(world.db, [one, two])
+    assert len({first.number, one.number, two.number}) == 3
+    assert get_order_numbered(world.db, world.partner, one.number or 0).id == one.id
 
 
 def test_a_key_with_another_order_is_a_conflict(world: World) -> None:

@@ -1,6 +1,6 @@
 """What every package shares: money, ids, clock, errors, secrets, paging. Small on purpose; it imports nothing of ours."""
 
-from cardrail.kernel.aliases import NUMBER_MAX, base32_of, hex24_of, id_of_uuid, ids_of_hex24, number_of, uuid_of
+from cardrail.kernel.aliases import NUMBER_MAX, base32_of, hex24_of, id_of_uuid, ids_of_hex24, new_number, number_of, uuid_of
 from cardrail.kernel.clock import Clock, FrozenClock, SystemClock, from_micros, rfc3339, to_micros
 from cardrail.kernel.errors import CardrailError, OutcomeUnknown, QueueFull, Unavailable, all_error_types
 from cardrail.kernel.ids import (
@@ -125,6 +125,7 @@ __all__ = [
     "new_body",
     "new_event_id",
     "new_id",
+    "new_number",
     "new_order_id",
     "new_partner_id",
     "new_transfer_id",

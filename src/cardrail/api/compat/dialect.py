@@ -86,6 +86,13 @@ class Mounts:
         for one in dialects:
             built = sorted(one.build(desk, profiles[one.name]), key=lambda pair: -len(pair[0]))
             self._surfaces[one.name] = built
+        self._known = {
+            f"{ROOT}{name}{root}{route.path}": (surface, route.path)
+            for name, built in self._surfaces.items()
+            for root, surface in built
+            for route in surface.routes
+            if "{" not in route.path and _below(built, root + route.path) == (surface, route.path)
+        }
         self._hosts = parse_hosts(hosts, self._surfaces)
 
     def find(self, scope: Any) -> tuple[Surface | None, str] | None:
@@ -94,6 +101,9 @@ class Mounts:
         Below /compat/ an unknown dialect gives no surface.
         """
         path: str = scope["path"]
+        known = self._known.get(path)
+        if known is not None:
+            return known
         if path.startswith(ROOT):
             name, slash, rest = path[len(ROOT) :].partition("/")
             found = self._surfaces.get(name)

@@ -21,7 +21,7 @@ from cardrail.access import AddressNotAllowed, InvalidKey, NotAuthenticated, Par
 from cardrail.api.desk import Desk
 from cardrail.api.errors import BodyTooLarge, InternalFault, InvalidQuery, MethodNotAllowed, RouteNotFound, UnsupportedMediaType
 from cardrail.api.gate import HEADERS, ORIGIN, PRINCIPAL, buyer_of
-from cardrail.api.http import ClientGone, Headers, check_content_type, decode_body, decoder_for, header, read_body
+from cardrail.api.http import ClientGone, Headers, check_content_type, decode_body, decoder_for, read_body
 from cardrail.api.placing import Placing
 from cardrail.api.render import Codes
 from cardrail.kernel import CardrailError, Mode
@@ -30,14 +30,15 @@ from cardrail.orders import Buyer, Order, OrderRequest
 W = TypeVar("W")
 
 JSON: Final = (b"content-type", b"application/json; charset=utf-8")
+_NO_STORE: Final = (b"cache-control", b"no-store")
 _QUERY_FIELDS_MAX: Final = 50
 _PARAMETER: Final = re.compile(r"\{([a-z_]+)\}")
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """What goes back."""
+    """What goes back. It is not frozen, which would cost as much as its encoding."""
 
     status: int
     body: bytes
@@ -46,9 +47,11 @@ class Answer:
 
 def json_answer(value: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
     """An answer in JSON that nobody may keep, unless a header says so."""
+    if not headers:
+        return Answer(status, _encode(value), [JSON, _NO_STORE])
     given = [JSON, *headers]
     if not any(name == b"cache-control" for name, _ in given):
-        given.append((b"cache-control", b"no-store"))
+        given.append(_NO_STORE)
     return Answer(status, _encode(value), given)
 
 
@@ -69,6 +72,7 @@ class Call:
     route: Route | None = None
     _principal: Principal | None = None
     _body: bytes | None = None
+    _sent: dict[bytes, bytes] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     """What the surface notes for itself, from ``authenticate`` to ``refuse``."""
 
@@ -95,10 +99,25 @@ class Call:
         raw: bytes = self.scope["query_string"]
         return raw.decode("latin-1")
 
+    @property
+    def sent(self) -> dict[bytes, bytes]:
+        """The headers by their lower-case names; of those that came twice, the first."""
+        if self._sent is None:
+            self._sent = dict(reversed(self.scope["headers"]))
+        return self._sent
+
     def header(self, name: str) -> str | None:
         """The first header of this name, in lower case."""
-        found = header(self.scope["headers"], name.encode())
+        found = self.sent.get(name.encode())
         return None if found is None else found.decode("latin-1")
+
+    def _all(self, name: bytes) -> Sequence[bytes]:
+        """The values of a header that may come more than once."""
+        found = self.sent.get(name)
+        if found is None:
+            return ()
+        headers = self.scope["headers"]
+        return (found,) if len(self.sent) == len(headers) else [value for one, value in headers if one == name]
 
     def query(self) -> dict[str, list[str]]:
         """The parameters of the query, each with its values in their order. Raises InvalidQuery."""
@@ -121,11 +140,12 @@ class Call:
         """The raw body, bounded while it arrives. Raises BodyTooLarge, UnsupportedMediaType (a compressed one)."""
         if self._body is None:
             limit = self.desk.parts.settings.body_bytes_max
-            for name, value in self.scope["headers"]:
-                if name == b"content-length" and (not value.isdigit() or len(value) > 18 or int(value) > limit):
+            for length in self._all(b"content-length"):
+                if not length.isdigit() or len(length) > 18 or int(length) > limit:
                     raise BodyTooLarge(limit=limit)
-                if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                    raise UnsupportedMediaType(given=value.decode("latin-1")[:64])
+            for coding in self._all(b"content-encoding"):
+                if coding.strip().lower() not in (b"", b"identity"):
+                    raise UnsupportedMediaType(given=coding.decode("latin-1")[:64])
             self._body = await read_body(self.receive, limit)
         return self._body
 
@@ -309,13 +329,16 @@ class Surface(ABC):
         return route
 
     async def _limit(self, principal: Principal) -> None:
-        limits = [principal.limits.requests_per_minute if principal.limits is not None else None]
-        limits.append(self.rate_of(principal) if principal.requests_per_minute is None else principal.requests_per_minute or None)
-        for per_minute in limits:
-            if per_minute is not None:
-                rate = await self.desk.gate.count("key", principal.api_key_id, per_minute, 60)
-                if rate is not None and not rate.allowed:
-                    raise TooManyRequests(limit=rate.limit, retry_after=rate.reset_seconds)
+        if principal.limits is not None:
+            await self._hold_to(principal, principal.limits.requests_per_minute)
+        own = principal.requests_per_minute
+        await self._hold_to(principal, self.rate_of(principal) if own is None else own or None)
+
+    async def _hold_to(self, principal: Principal, per_minute: int | None) -> None:
+        if per_minute is not None:
+            rate = await self.desk.gate.count("key", principal.api_key_id, per_minute, 60)
+            if rate is not None and not rate.allowed:
+                raise TooManyRequests(limit=rate.limit, retry_after=rate.reset_seconds)
 
 
 def call_of(desk: Desk, surface: Surface, scope: Any, receive: Any, path: str, request_id: str) -> Call:

@@ -15,11 +15,11 @@ import msgspec
 from cardrail.access import ClientPartnerNotFound, ClientPartnerState, Principal, get_client_partner
 from cardrail.api.compat import Answer, Call, json_answer
 from cardrail.api.compat.surface import JSON
-from cardrail.api.dialects.finperks.products import ItemMemory, product_code_of, wrong
+from cardrail.api.dialects.finperks.products import ItemMemory, Line, wrong
 from cardrail.api.dialects.finperks.render import order_out
 from cardrail.api.dialects.finperks.states import COMPLETED, state_of
 from cardrail.api.dialects.finperks.surface import body_of, finperks
-from cardrail.api.dialects.finperks.wire import OrderIn, OrderOut
+from cardrail.api.dialects.finperks.wire import OrderIn, OrderOut, PlainOrderIn
 from cardrail.api.errors import InvalidBody, InvalidHeader
 from cardrail.api.render import Codes
 from cardrail.kernel import OrderId, OutcomeUnknown, is_id, new_order_id
@@ -49,14 +49,8 @@ class Buying:
 
     async def answer(self, call: Call) -> Answer:
         """Buy one card: 201 with it, or 202 before it is there."""
-        try:
-            wanted = await body_of(call, OrderIn)
-        except InvalidBody:
-            _key_of(call)  # what the key header is, is told before what the parameters are
-            raise
-        key = _key_of(call)
-        item = self._items.item_of(call, wanted)
-        details = _details_of(call, wanted, item.sku)
+        wanted, key, (item, usual_code) = await self._asked(call)
+        details = _details_of(wanted, usual_code)
         await _check_client_partner(call, details.get("client_partner"), key)
         is_sync = wanted.processing_mode == "sync"
         order_id = new_order_id()
@@ -70,11 +64,30 @@ class Buying:
         order, codes, _ = await call.place(command, reveal_repeated=is_sync)
         if not is_sync:
             return _answer(
-                202, order_out(call, order, details=details, as_processing=not finperks(call).profile.async_shows_state)
+                202,
+                order_out(
+                    call,
+                    order,
+                    details=details,
+                    code=wanted.product_code,
+                    as_processing=not finperks(call).profile.async_shows_state,
+                ),
             )
         if order.state not in FINAL:
             order, codes = await _finished(call, order.id)
-        return _answer(201, order_out(call, order, codes, details=details))
+        return _answer(201, order_out(call, order, codes, details=details, code=wanted.product_code))
+
+    async def _asked(self, call: Call) -> tuple[PlainOrderIn, str, Line]:
+        """The order that the body asks for, its key, and its line. Raises what is wrong with them."""
+        known = self._items.known(call, await call.body_bytes())
+        if known is not None:
+            return known[0], _key_of(call), known[1]
+        try:
+            wanted = await body_of(call, OrderIn)
+        except InvalidBody:
+            _key_of(call)  # what the key header is, is told before what the parameters are
+            raise
+        return wanted, _key_of(call), self._items.line_of(call, wanted)
 
 
 async def show_order(call: Call) -> Answer:
@@ -126,10 +139,10 @@ def _key_of(call: Call) -> str:
     return key
 
 
-def _details_of(call: Call, wanted: OrderIn, sku: str) -> dict[str, Any]:
+def _details_of(wanted: PlainOrderIn, usual_code: str) -> dict[str, Any]:
     """What the order keeps of its request; what goes without saying is left out (``render`` knows it)."""
     details: dict[str, Any] = {"country": wanted.country}
-    if wanted.product_code != product_code_of(call.desk.parts.catalog.current(), sku):
+    if wanted.product_code != usual_code:
         details["product_code"] = wanted.product_code
     if wanted.processing_mode != "sync":
         details["processing_mode"] = wanted.processing_mode

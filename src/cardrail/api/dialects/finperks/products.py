@@ -6,10 +6,11 @@ its ranges has its denomination's. A UUID means the same thing for ever, and wha
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from cardrail.api.compat import Answer, Call, json_answer, minor_of
 from cardrail.api.dialects.finperks.amounts import amount_text
 from cardrail.api.dialects.finperks.profile import FinperksProfile
 from cardrail.api.dialects.finperks.surface import finperks
-from cardrail.api.dialects.finperks.wire import FixedOut, OrderIn, ProductOut, RangeOut
+from cardrail.api.dialects.finperks.wire import TEXT, FixedOut, OrderIn, PlainOrderIn, ProductOut, RangeOut
 from cardrail.api.errors import InvalidBody
 from cardrail.catalog import CatalogSnapshot, Offer, PriceUnavailable, Product
 from cardrail.kernel import CardrailError, Mode, Money, id_of_uuid, uuid_of
@@ -26,6 +27,9 @@ from cardrail.orders import Behaviour, ItemRequest, behaviour_of, sandbox_offer
 
 LISTS_KEPT_MAX: Final = 64
 ITEMS_KEPT_MAX: Final = 10_000
+
+_plain: Final = msgspec.json.Decoder(PlainOrderIn).decode
+_text: Final = re.compile(TEXT).search
 
 
 class ProductLists:
@@ -123,6 +127,14 @@ def _product_out(
 # --- what an order means ----------------------------------------------------------------------------------------------
 
 
+class Line(NamedTuple):
+    """What an order asks for."""
+
+    item: ItemRequest
+    code: str
+    """The usual product code of its sku."""
+
+
 class ItemMemory:
     """The lines that orders asked for, as they were resolved by the newest snapshot: shops order the same few cards over and over.
 
@@ -131,25 +143,46 @@ class ItemMemory:
 
     def __init__(self) -> None:
         self._snapshot: CatalogSnapshot | None = None
-        self._kept: dict[tuple[str, ...], ItemRequest] = {}
+        self._kept: dict[tuple[str, ...], Line] = {}
 
-    def item_of(self, call: Call, wanted: OrderIn) -> ItemRequest:
+    def known(self, call: Call, body: bytes) -> tuple[PlainOrderIn, Line] | None:
+        """An order and its line where everything that it asks for was asked for before; None where it needs a closer look."""
+        try:
+            wanted = _plain(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
+        if wanted.delivery_method.email is not None or wanted.client_partner is not None:
+            return None
+        line = self._at(call.desk.parts.catalog.current()).get(_key_of(wanted))
+        return None if line is None or _text(wanted.customer.id) is None else (wanted, line)
+
+    def line_of(self, call: Call, wanted: OrderIn) -> Line:
         """The line that an order asks for. What is retired is found too: whether it is sold today is the order's own question.
 
         Raises InvalidBody with the member that is wrong, PriceUnavailable where this protocol cannot order the product.
         """
-        snapshot, face = call.desk.parts.catalog.current(), wanted.face_value
-        if snapshot is not self._snapshot or len(self._kept) > ITEMS_KEPT_MAX:
-            self._snapshot = snapshot
-            self._kept.clear()
-        key = (wanted.product_code, wanted.country, face.currency, face.amount, wanted.delivery_method.type)
-        found = self._kept.get(key)
+        snapshot = call.desk.parts.catalog.current()
+        kept, key = self._at(snapshot), _key_of(wanted)
+        found = kept.get(key)
         if found is not None:
             return found
         item = _item_of(call, snapshot, wanted)
+        line = Line(item, product_code_of(snapshot, item.sku))
         if behaviour_of(item.sku, Mode.TEST) is Behaviour.REAL:  # the sandbox's own depend on who asks
-            self._kept[key] = item
-        return item
+            kept[key] = line
+        return line
+
+    def _at(self, snapshot: CatalogSnapshot) -> dict[tuple[str, ...], Line]:
+        if snapshot is not self._snapshot or len(self._kept) > ITEMS_KEPT_MAX:
+            self._snapshot = snapshot
+            self._kept.clear()
+        return self._kept
+
+
+def _key_of(wanted: PlainOrderIn) -> tuple[str, ...]:
+    """All that decides which line an order asks for."""
+    face = wanted.face_value
+    return (wanted.product_code, wanted.country, face.currency, face.amount, wanted.delivery_method.type)
 
 
 def _item_of(call: Call, snapshot: CatalogSnapshot, wanted: OrderIn) -> ItemRequest:

@@ -30,11 +30,12 @@ def order_out(
     codes: Sequence[Codes | None] = (),
     *,
     details: dict[str, Any] | None = None,
+    code: str | None = None,
     as_processing: bool = False,
 ) -> OrderOut:
     """The order as it stands; ``as_processing`` as an asynchronous one is acknowledged. Codes show only while it is completed.
 
-    ``details`` are the order's, where the caller has them at hand.
+    ``details`` are the order's, ``code`` its product's, where the caller has them at hand.
     """
     profile = finperks(call).profile
     if details is None:
@@ -47,13 +48,13 @@ def order_out(
     out = OrderOut(
         id=order.id,
         state=state,
-        product_code=details.get("product_code") or product_code_of(call.desk.parts.catalog.current(), item.sku),
+        product_code=code or details.get("product_code") or product_code_of(call.desk.parts.catalog.current(), item.sku),
         country=details.get("country"),
         customer={"id": order.customer_id} if order.customer_id is not None else None,
         face_value=MoneyOut(item.face_currency, amount_text(item.face_minor, item.face_currency)),
         processing_mode=details.get("processing_mode") or "sync",
         delivery_method=delivery,
-        quantity=sum([one.quantity for one in order.items]),
+        quantity=sum([one.quantity for one in order.items]) if len(order.items) > 1 else item.quantity,
         price=MoneyOut(order.currency, amount_text(spent, order.currency)),
         urls=[],
         created_at=moment(order.created_at),

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Never, TypeVar
 
 import structlog
 
-from cardrail.access import InvalidKey, PartnerSuspended, Principal
+from cardrail.access import Credential, InvalidKey, PartnerSuspended, Principal
 from cardrail.api.compat import Answer, Call, Route, Surface
 from cardrail.api.desk import Desk
 from cardrail.api.dialects.finperks import signing
 from cardrail.api.dialects.finperks.errors import error_answer
 from cardrail.api.dialects.finperks.profile import FinperksProfile
 from cardrail.api.errors import InvalidBody, InvalidHeader, MethodNotAllowed, RouteNotFound
+from cardrail.api.http import decode_body, decoder_for
 from cardrail.kernel import CardrailError, Mode
 
 DIALECT_NAME: Final = "finperks"
 _SANDBOX_PREFIX: Final = "fp_test_"
 _FORMS_KEPT_MAX: Final = 10_000
-_SIGNED: Final = {name.encode(): name for name in ("host", "date", "authorization", "idempotency-key")}
 
 W = TypeVar("W")
 
@@ -63,16 +63,16 @@ class FinperksSurface(Surface):
 
     async def authenticate(self, call: Call) -> Principal:
         """Host, size, date, then the signature; raises InvalidHeader, BodyTooLarge, InvalidKey and what the gate raises."""
-        sent = _sent(call)
-        host = self._host(sent)
+        host = self.profile.public_host or call.header("host") or ""
+        forms = signing.host_forms(host)
+        if self._hosts and signing.split_host(host)[0].lower() not in self._hosts:
+            raise InvalidHeader(parameter="Host")
         body = await call.body_bytes()
-        self._check_date(sent.get("date", ""))
-        key_id, given = signing.parse_authorization(sent.get("authorization"))
+        date = call.header("date") or ""
+        self._check_date(date)
+        key_id, given = signing.parse_authorization(call.header("authorization"))
         credential = await self.desk.gate.credential(DIALECT_NAME, key_id, call.origin)
-        secret = credential.secret
-        if secret is None or not self._is_signed(
-            call, sent, body, host, credential.key_id, lambda message: signing.is_signature(secret, message, given)
-        ):
+        if credential.secret is None or not self._is_signed(call, body, forms, date, credential, given):
             raise InvalidKey(reason="mismatch")
         try:
             principal = await self.by_key(call, credential.key_id, DIALECT_NAME)
@@ -83,14 +83,6 @@ class FinperksSurface(Surface):
         if self._hosts:
             self._check_mode(principal, host)
         return principal
-
-    def _host(self, sent: Mapping[str, str]) -> str:
-        """The host as the client wrote it. Raises InvalidHeader where it is none of ours."""
-        given = self.profile.public_host or sent.get("host", "")
-        name, _ = signing.split_host(given)
-        if self._hosts and name.lower() not in self._hosts:
-            raise InvalidHeader(parameter="Host")
-        return given
 
     def _check_date(self, date: str) -> None:
         if abs(self.desk.parts.clock.now() - signing.parse_date(date)) > self._skew:
@@ -107,25 +99,27 @@ class FinperksSurface(Surface):
         if not is_test and name in self._sandbox_hosts:
             raise InvalidKey(reason="live")
 
-    def _is_signed(
-        self, call: Call, sent: Mapping[str, str], body: bytes, host: str, key_id: str, fits: Callable[[bytes], bool]
-    ) -> bool:
+    def _is_signed(self, call: Call, body: bytes, forms: tuple[str, ...], date: str, credential: Credential, given: str) -> bool:
         """Whether one of the forms that a client may have signed fits; the last one that did is tried first."""
+        secret, key_id = credential.secret, credential.key_id
+        assert secret is not None
         parts = {
             "method": call.method,
             "query": call.query_string,
-            "date": sent.get("date", ""),
-            "idempotency_key": sent.get("idempotency-key", ""),
+            "date": date,
+            "idempotency_key": call.header("idempotency-key") or "",
             "body_digest": signing.body_digest(body),
         }
-        forms, usual = signing.host_forms(host), self._forms.get(key_id)
-        if usual in forms[1:]:
+        usual = self._forms.get(key_id)
+        if usual is not None and usual != forms[0] and usual in forms:
             forms = (usual, *forms)
+        lines, separator = self.profile.signed_lines, self.profile.signed_separator
         for parts["path"] in self._paths(call):
             for form in forms:
                 parts["host_port"] = form
-                if fits(signing.string_to_sign(parts, self.profile.signed_lines, self.profile.signed_separator)):
-                    self._note_form(key_id, usual, form)
+                if signing.is_signature(secret, signing.string_to_sign(parts, lines, separator), given):
+                    if usual != form:
+                        self._note_form(key_id, form)
                     return True
         return False
 
@@ -137,18 +131,11 @@ class FinperksSurface(Surface):
         own_root = len(call.scope["path"]) - len(call.path)
         return [root + call.raw_path[own_root:], call.raw_path]
 
-    def _note_form(self, key_id: str, usual: str | None, form: str) -> None:
-        if usual == form:
-            return
+    def _note_form(self, key_id: str, form: str) -> None:
         if len(self._forms) >= _FORMS_KEPT_MAX:
             self._forms.clear()
         self._forms[key_id] = form
         log.info("finperks signature", key_id=key_id, host_line=form)
-
-
-def _sent(call: Call) -> dict[str, str]:
-    """The headers that are signed or prove who signed, each as it came first: read once, because orders pass here."""
-    return {_SIGNED[name]: value.decode("latin-1") for name, value in reversed(call.scope["headers"]) if name in _SIGNED}
 
 
 def _refuse_with(refusal: CardrailError) -> Callable[[Call], Awaitable[Answer]]:
@@ -163,10 +150,11 @@ async def body_of(call: Call, wire_type: type[W]) -> W:
 
     Raises MalformedBody, InvalidBody and its kinds, BodyTooLarge, UnsupportedMediaType.
     """
+    body = await call.body_bytes()
     try:
-        return await call.body(wire_type)
+        return decode_body(decoder_for(wire_type), body)
     except InvalidBody:
-        await call.body(Any)
+        decode_body(decoder_for(Any), body)
         raise
 
 

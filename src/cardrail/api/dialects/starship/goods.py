@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from cardrail.access import Principal
@@ -28,6 +29,8 @@ class Shelf:
     by_number: dict[int, Product] = field(default_factory=dict)
     listed: list[Product] = field(default_factory=list)
     """What can be ordered, by number."""
+    sold: dict[int, Product] = field(default_factory=dict)
+    """The same, to be looked up."""
     categories: dict[str, Category] = field(default_factory=dict)
     """By id."""
     priced_apart: frozenset[str] = frozenset()
@@ -49,6 +52,7 @@ class Shelf:
         )
         sellable = [one for one in snapshot.all_products if one.retired_at is None and one.sellable]
         shelf.listed = sorted(sellable, key=lambda one: one.number)
+        shelf.sold = {one.number: one for one in shelf.listed}
         return shelf
 
     def keep(self, key: Any, value: Any) -> Any:
@@ -102,9 +106,10 @@ class Goods:
 
     def product(self, number: int, principal: Principal) -> Product | None:
         """The product of a number that can be ordered."""
-        found = self.shelf().by_number.get(number)
-        if found is not None:
-            return found if found.retired_at is None and found.sellable else None
+        shelf = self.shelf()
+        found = shelf.sold.get(number)
+        if found is not None or number in shelf.by_number:
+            return found
         return next((one for one in self.sandbox(principal) if one.number == number), None)
 
     def sandbox_skus(self, number: int) -> Sequence[str]:
@@ -119,6 +124,13 @@ class Goods:
             if product is not None:
                 return product.number, product.kind
         return number_of(f"prd_{sku}"), "code"
+
+    def offer_of(self, product: Product, denomination: Decimal) -> tuple[Offer, int]:
+        """``offer_of``, worked out once for each catalog: shops order the same few denominations over and over. Raises Refusal."""
+        shelf = self.shelf()
+        key = ("offer", product.number, product.currency.code, denomination)
+        found: tuple[Offer, int] | None = shelf.kept.get(key)
+        return found if found is not None else shelf.keep(key, offer_of(product, denomination))
 
     def price(self, offer: Offer, face_minor: int, principal: Principal, wallet: str) -> UnitPrice:
         """What a unit costs the caller. Raises what ``CatalogSnapshot.unit_price`` raises."""

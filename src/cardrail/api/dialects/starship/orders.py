@@ -24,7 +24,7 @@ from cardrail.api.dialects.starship.errors import (
 )
 from cardrail.api.dialects.starship.facts import facts_about
 from cardrail.api.dialects.starship.generations import generation_of
-from cardrail.api.dialects.starship.goods import Goods, offer_of
+from cardrail.api.dialects.starship.goods import Goods
 from cardrail.api.dialects.starship.order_in import order_in
 from cardrail.api.dialects.starship.paging import page_answer, paging_of
 from cardrail.api.dialects.starship.products import quantity_max
@@ -41,7 +41,7 @@ from cardrail.api.dialects.starship.states import (
 )
 from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.api.render import Codes
-from cardrail.kernel import Money, OrderId, Reference, base32_of, new_order_id, number_of
+from cardrail.kernel import Money, OrderId, Reference, base32_of, new_number, new_order_id
 from cardrail.orders import (
     IdempotencyConflict,
     ItemRequest,
@@ -182,7 +182,7 @@ class Orders:
         product = self._goods.product(wanted.product_id, call.principal)
         if product is None:
             raise Refusal(NO_PRODUCT)
-        offer, face_minor = offer_of(product, wanted.denomination)
+        offer, face_minor = self._goods.offer_of(product, wanted.denomination)
         if wanted.quantity > quantity_max(self._profile, call.principal):
             raise Refusal(BULK_LIMIT)
         wallet = await self._wallets.paying(call.principal, product.currency.code, wanted.wallet_id)
@@ -190,7 +190,7 @@ class Orders:
         items = (ItemRequest(offer.sku, wanted.quantity, face, wanted.input_data or None),)
         is_inline = generation == 2 or wanted.quantity <= self._profile.inline_units_max
         order_id = new_order_id()
-        order_number = number_of(order_id)
+        order_number = new_number()
 
         def command(principal: Principal) -> PlaceOrder:
             buyer = call.buyer(wallet)
@@ -214,9 +214,9 @@ class Orders:
             raise Refusal(DUPLICATE) from None
         if not is_new and key is None:
             raise Refusal(DUPLICATE)
-        if not is_new:
+        if order.number is None:
             await self._number(call, [order])
-        facts = await self._facts(call, [order])
+        facts = await self._facts(call, [order]) if self._profile.show_sub_status else {}
         return json_answer(self._created(order, codes if is_inline else [], facts, is_inline=is_inline))
 
     def _created(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -229,6 +230,7 @@ def is_email(text: str) -> bool:
     return len(text) <= EMAIL_MAX and text.isprintable() and _EMAIL.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4_096)
 def plain_number(raw: bytes) -> Decimal | None:
     """The number of a JSON value; None where it is none, or not a plain one."""
     text = raw.decode("latin-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Sequence
 from typing import Final
@@ -51,6 +52,7 @@ class StarshipSurface(Surface):
 
     def __init__(self, desk: Desk, profile: StarshipProfile) -> None:
         self.profile = profile
+        self._looks: dict[str, asyncio.Future[bool]] = {}
         goods = Goods(desk.parts.catalog, sandbox=profile.sandbox_products)
         wallets = Wallets(desk)
         self._routes: list[Route] = [
@@ -91,16 +93,25 @@ class StarshipSurface(Surface):
         proof = sessions.verify(token.strip(), NAME, ACCESS)
         is_open = sessions.is_open(proof.session_id)
         if is_open is None:
-            is_open = await self.desk.threads.run(lambda: sessions.look(proof.session_id))
+            is_open = await self._look(proof.session_id)
         if not is_open:
             raise InvalidAccessToken
         return await self.by_key(call, proof.key_id, NAME)
+
+    async def _look(self, session_id: str) -> bool:
+        """Whether a session still stands, from the database; requests that come while it is looked for share the look."""
+        looking = self._looks.get(session_id)
+        if looking is None:
+            sessions = self.desk.parts.sessions
+            looking = self._looks[session_id] = asyncio.ensure_future(self.desk.threads.run(lambda: sessions.look(session_id)))
+            looking.add_done_callback(lambda _: self._looks.pop(session_id, None))
+        return await asyncio.shield(looking)
 
     async def _by_secret(self, call: Call, key: str) -> Principal:
         """Key and secret, and the signature where the credential must sign."""
         principal = await self.by_token(call, key, NAME)
         credential = await self.desk.gate.credential_of(principal.api_key_id)
-        given = (call.header("x-api-secret") or "").encode("latin-1")
+        given = call.sent.get(b"x-api-secret", b"")
         if credential.secret is None or not hmac.compare_digest(credential.secret.reveal().encode(), given):
             raise InvalidKey
         profile = self.profile
