@@ -89,6 +89,71 @@ def test_on_sqlite_the_writer_numbers_his_own_rows_in_the_order_given(db: Databa
     assert followed(db) == [(place, row[0]) for place, row in enumerate(rows, 1)]
 
 
+def begun(db: Database) -> Database:
+    """A database whose series has begun: the first position ever is the sequencer's to give, on PostgreSQL."""
+    write(db, an_event("ord_0"))
+    a_sequencer(db).run_pass()
+    return db
+
+
+def test_the_writer_numbers_his_own_rows_where_nobody_else_is_at_it(db: Database) -> None:
+    rows = [an_event(f"ord_{n}") for n in range(1, 21)]
+    in_tx(begun(db), lambda tx: insert_events(tx, rows))
+    assert followed(db, 1) == [(place, row[0]) for place, row in enumerate(rows, 2)]
+    assert a_sequencer(db).run_pass() == 0
+
+
+def test_what_was_committed_without_a_position_comes_before_a_later_writers_rows(db: Database) -> None:
+    if begun(db).is_sqlite:
+        return  # there only old releases wrote such rows
+    write(db, an_event("ord_1", 2), an_event("ord_2"))
+    late = an_event("ord_1", 3, event_id=f"evt_{first_body(1_000)}")
+    in_tx(db, lambda tx: insert_events(tx, [late]))
+    assert (len(followed(db)), followed(db)[-1]) == (4, (4, late[0]))
+
+
+def test_a_writer_who_finds_a_backlog_leaves_it_and_his_own_rows_to_the_sequencer(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if begun(db).is_sqlite:
+        return
+    monkeypatch.setattr("cardrail.storage.sequence.HELPED_MAX", 3)
+    monkeypatch.setattr("cardrail.storage.sequence.BACKLOG_SECONDS", 0.0)
+    waiting = [an_event(f"ord_{n}") for n in range(1, 6)]
+    write(db, *waiting)
+    own = an_event("ord_9")
+    in_tx(db, lambda tx: insert_events(tx, [own]))
+    assert [event_id for _, event_id in followed(db, 1)] == [row[0] for row in waiting[:3]]
+    assert a_sequencer(db).run_pass() == 3
+    assert followed(db)[-1] == (7, own[0])
+
+
+def test_a_writer_waits_for_no_other_writer(db: Database) -> None:
+    if begun(db).is_sqlite:
+        return  # there the file has one at a time
+    with db.transaction() as mine:
+        insert_events(mine, [an_event("ord_1")])
+        in_tx(db, lambda theirs: insert_events(theirs, [an_event("ord_2")]))
+        assert [position for position, _ in followed(db)] == [1]  # neither is before the other, and no gap is seen
+    assert [position for position, _ in followed(db)] == [1, 2]
+    assert a_sequencer(db).run_pass() == 1
+
+
+def test_who_asked_is_told_of_a_commit_and_of_no_rollback(db: Database) -> None:
+    told: list[int] = []
+    end = db.when("events written", lambda: told.append(len(followed(db))))
+    with pytest.raises(_Never), db.transaction() as tx:
+        insert_events(tx, [an_event("ord_1")])
+        raise _Never
+    with db.transaction():
+        pass
+    assert told == []
+    in_tx(begun(db), lambda tx: insert_events(tx, [an_event("ord_2")]))
+    end()
+    in_tx(db, lambda tx: insert_events(tx, [an_event("ord_3")]))
+    assert told[-1:] == [2]  # and what was committed is there to be read
+
+
 def test_a_place_that_was_rolled_back_is_given_again(db: Database) -> None:
     with pytest.raises(_Never), db.transaction() as tx:
         insert_events(tx, [an_event("ord_1")])

@@ -1,8 +1,8 @@
 """Looking up the names of customers' hosts, so that no slow name server holds up the others.
 
-A name is looked up by one thread at a time, however many messages wait for it, and the answer is kept for some seconds. Names that took
-long once may use half of the threads only. What is kept are addresses, which the guard checks each time before it connects to that very
-address: a name whose answer changes gains nothing by it.
+A name is looked up by one thread at a time, however many messages wait for it, and the answer is kept for some seconds. A look-up that
+takes long gives its place to others while it goes on, and next time that name waits for a place among the slow ones. What is kept are
+addresses, which the guard checks each time before it connects to that very address: a name whose answer changes gains nothing by it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-LOOKUPS_MAX: Final = 64
-"""Names that are looked up at a time; half of them may be slow ones."""
+LOOKUPS_MAX: Final = 32
+"""Names that are looked up at a time, and as many that took long the last time."""
 SLOW_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 10.0
 """How long an answer is used again."""
@@ -40,8 +40,8 @@ class Names:
     def __init__(self, lookup: Lookup, *, lookups_max: int = LOOKUPS_MAX, slow_seconds: float = SLOW_SECONDS) -> None:
         self._lookup = lookup
         self._slow_seconds = slow_seconds
-        self._all = asyncio.Semaphore(lookups_max)
-        self._few = asyncio.Semaphore(lookups_max // 2)
+        self._places = asyncio.Semaphore(lookups_max)
+        self._slow_places = asyncio.Semaphore(lookups_max)
         self._slow: set[str] = set()
         self._kept: dict[tuple[str, int], tuple[float, list[str]]] = {}
         self._under_way: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
@@ -71,36 +71,42 @@ class Names:
         self._kept[key] = (time.monotonic() + KEEP_SECONDS, task.result())
 
     async def _find(self, host: str, port: int) -> list[str]:
-        if host not in self._slow:
-            async with self._all:
-                return await self._ask(host, port)
-        async with self._few, self._all:
-            return await self._ask(host, port)
+        if host in self._slow:
+            async with self._slow_places:
+                found = await self._ask(host, port)
+            self._slow.discard(host)
+            return found
+        async with self._places:
+            answer = self._ask(host, port)
+            await asyncio.wait([answer], timeout=self._slow_seconds)
+        if not answer.done():
+            self._slow.add(host)
+        return await answer
 
-    async def _ask(self, host: str, port: int) -> list[str]:
-        """In a thread of its own, which nothing waits for at the end of the process."""
+    def _ask(self, host: str, port: int) -> asyncio.Future[list[str]]:
+        """The answer of a thread of its own, which nothing waits for at the end of the process."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[str]] = loop.create_future()
 
-        def tell(found: list[str] | None, error: BaseException | None) -> None:
-            if not answer.done():
-                answer.set_exception(error) if error is not None else answer.set_result(found or [])
+        def tell(found: list[str], error: OSError | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(found)
 
         def run() -> None:
-            found, error = None, None
+            found: list[str] = []
+            failure = None
             try:
                 found = self._lookup(host, port)
-            except Exception as failed:
-                error = failed if isinstance(failed, OSError) else OSError(type(failed).__name__)
+            except OSError as error:
+                failure = error
+            except Exception as error:
+                failure = OSError(type(error).__name__)
             with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(tell, found, error)
+                loop.call_soon_threadsafe(tell, found, failure)
 
-        started = time.monotonic()
-        mark = loop.call_later(self._slow_seconds, self._slow.add, host)
         threading.Thread(target=run, name="cardrail-lookup", daemon=True).start()
-        try:
-            return await answer
-        finally:
-            mark.cancel()
-            if time.monotonic() - started < self._slow_seconds:
-                self._slow.discard(host)
+        return answer
