@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cardrail.kernel import OrderId
-from cardrail.sourcing import Capabilities, Lookup
+from cardrail.sourcing import AttemptState, Capabilities, Lookup, load_attempts, save_attempt
 from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK
 
@@ -99,6 +99,21 @@ def test_an_order_that_was_given_up_and_is_accepted_after_all_is_followed_up(
     done = shop.finish(placed)
     assert (of(shop.attempts(placed))[0], shop.in_stock("CARD"), shop.findings()) == (("delivered", 2, 0), 2, [])
     assert [one.state.value for one in shop.procurements(done)] == ["done"]
+
+
+def test_an_unknown_order_whose_number_is_known_keeps_no_other_like_it_waiting(shop: Supplied) -> None:
+    fake = shop.supplier("A", "accept", abilities=BY_MATCH)
+    first, second = shop.order("CARD", 2), shop.order("CARD", 2)
+    shop.visit(first)
+    with shop.db.transaction() as tx:
+        (known,) = load_attempts(tx, first.id)
+        save_attempt(tx, replace(known, state=AttemptState.UNKNOWN), from_state=known.state)
+    shop.visit(second)
+    assert [of(shop.attempts(one)) for one in (first, second)] == [[("unknown", 2, 0)], [("delivered", 2, 2)]]
+    fake.ready()
+    shop.finish(first)
+    shown = shop.shown(shop.stands(first)) + shop.shown(shop.stands(second))
+    assert (len(set(shown)), sorted(shown), shop.findings()) == (4, sorted(fake.codes), [])
 
 
 def test_two_visitors_at_the_same_instant_look_once(shop: Supplied) -> None:

@@ -89,6 +89,8 @@ class Capabilities:
     """How long after a lost ``place`` the supplier may still show the order for the first time; a "no" before that proves nothing."""
     unknown_seconds: float = 2 * 3_600.0
     """How long a lost answer is asked after before a human is asked."""
+    look_seconds_max: float = 60.0
+    """The longest wait between two looks meanwhile; the first come sooner."""
     poll_seconds: float = 2.0
     """The first wait before an accepted order is asked after; it doubles up to ``poll_seconds_max``."""
     poll_seconds_max: float = 60.0
@@ -102,6 +104,7 @@ TIMINGS: Final[Mapping[str, str]] = {
     "call_seconds": "How long a purchase, or a look at one, may take in all.",
     "settle_seconds": "How long after a lost answer the order may show at the supplier for the first time.",
     "unknown_seconds": "How long a lost answer is asked after before a human is asked.",
+    "look_seconds_max": "The longest wait between two looks meanwhile.",
     "accepted_seconds": "How long an accepted order may stay so before a human is asked.",
     "poll_seconds": "The first wait before an accepted order is asked after.",
     "poll_seconds_max": "The longest such wait.",

@@ -30,7 +30,6 @@ from cardrail.sourcing.connector import (
 from cardrail.sourcing.model import Attempt, AttemptState
 
 FIRST_LOOK_SECONDS: Final = 2.0
-LOOK_SECONDS_MAX: Final = 60.0
 REVIEW_LOOK_SECONDS: Final = 900.0
 """How often an attempt is asked after that waits for a human anyway."""
 NOT_LOOKED_FOR: Final = 253_370_764_800_000_000
@@ -239,7 +238,7 @@ def _later(attempt: Attempt, abilities: Capabilities, now: int, after_seconds: f
     elif attempt.state is AttemptState.ACCEPTED:
         wait = min(abilities.poll_seconds * 2 ** min(attempt.looks, 10), abilities.poll_seconds_max)
     else:
-        wait = min(FIRST_LOOK_SECONDS * 2 ** min(attempt.looks, 10), LOOK_SECONDS_MAX)
+        wait = min(FIRST_LOOK_SECONDS * 2 ** min(attempt.looks, 10), abilities.look_seconds_max)
     # The deadline is met on time, so that whoever has to decide is told then.
     look_at = now + micros(wait)
     return replace(attempt, look_at=min(look_at, attempt.deadline_at) if now < attempt.deadline_at else look_at)

@@ -475,6 +475,7 @@ _SAVE_ATTEMPT: Final = (
             name: sa.bindparam(f"to_{name}")
             for name in (
                 "state",
+                "match_key",
                 "supplier_order_id",
                 "refusal",
                 "delivered",
@@ -505,13 +506,17 @@ def insert_attempt(tx: Tx, one: Attempt) -> None:
 
 
 def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
-    """Write how it stands, compare-and-set on its state; False if somebody else was first."""
+    """Write how it stands, compare-and-set on its state; False if somebody else was first.
+
+    One whose number at the supplier is known is not looked for by match any more: another like it can be told from it.
+    """
     written = tx.execute(
         _SAVE_ATTEMPT,
         {
             "of": one.id,
             "from_state": from_state.value,
             "to_state": one.state.value,
+            "to_match_key": one.match_key if one.supplier_order_id is None else None,
             "to_supplier_order_id": one.supplier_order_id,
             "to_refusal": one.refusal,
             "to_delivered": one.delivered,
