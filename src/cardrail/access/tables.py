@@ -43,6 +43,23 @@ api_keys = sa.Table(
     **CLUSTERED,
 )
 
+operator_keys = sa.Table(
+    "operator_keys",
+    metadata,
+    key(),
+    blob("token_hash"),  # SHA-256 of the whole token; the token itself is shown once and kept nowhere
+    text("hint"),  # its last four characters
+    text("name"),
+    text("scopes"),  # blank-separated, sorted
+    text("networks", null=True),  # blank-separated CIDRs; null: from anywhere
+    instant("created_at"),
+    instant("expires_at", null=True),
+    instant("revoked_at", null=True),
+    sa.Index("uq_operator_keys_token_hash", "token_hash", unique=True),
+    **CLUSTERED,
+)
+"""Keys of the operator's own programs. They belong to no partner and are no API keys: neither kind opens what the other one does."""
+
 credentials = sa.Table(
     "credentials",
     metadata,

@@ -97,6 +97,26 @@ supplier_mappings = sa.Table(
 )
 """Which product of a supplier's is which denomination of ours."""
 
+mapping_rules = sa.Table(
+    "mapping_rules",
+    metadata,
+    key(),
+    sa.Column("supplier_id", sa.Text, sa.ForeignKey("suppliers.id"), nullable=False),
+    text("product_id"),  # ours: what their products are mapped to, each to the denominations that it fits
+    text("sku_like", null=True),  # * and ?, without regard to case; null: any
+    text("name_like", null=True),
+    text("brand", null=True),  # as they write it, without regard to case
+    text("country", null=True),
+    text("currency", null=True),
+    minor("face_min_minor", null=True),
+    minor("face_max_minor", null=True),
+    text("created_by"),
+    instant("created_at"),
+    sa.Index(None, "supplier_id"),
+    **CLUSTERED,
+)
+"""Which products of a supplier's are denominations of ours without a person saying so each time. A mapping by rule names its rule."""
+
 routes = sa.Table(
     "routes",
     metadata,

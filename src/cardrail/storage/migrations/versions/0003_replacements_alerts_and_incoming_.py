@@ -70,6 +70,23 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "operator_keys",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("networks", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operator_keys")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("operator_keys", schema=None) as batch_op:
+        batch_op.create_index("uq_operator_keys_token_hash", ["token_hash"], unique=True)
+
+    op.create_table(
         "replacements",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
@@ -198,6 +215,27 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("supplier_receivers", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_supplier_receivers_token"), ["token"], unique=True)
+
+    op.create_table(
+        "mapping_rules",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("supplier_id", sa.Text(), nullable=False),
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("sku_like", sa.Text(), nullable=True),
+        sa.Column("name_like", sa.Text(), nullable=True),
+        sa.Column("brand", sa.Text(), nullable=True),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("face_min_minor", sa.BigInteger(), nullable=True),
+        sa.Column("face_max_minor", sa.BigInteger(), nullable=True),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["supplier_id"], ["suppliers.id"], name=op.f("fk_mapping_rules_supplier_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mapping_rules")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("mapping_rules", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mapping_rules_supplier_id"), ["supplier_id"], unique=False)
 
     op.create_table(
         "supplier_receiver_secrets",
