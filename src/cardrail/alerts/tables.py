@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from cardrail.storage.schema import CLUSTERED, instant, key, metadata, number, text
+from cardrail.storage.schema import CLUSTERED, flag, instant, key, metadata, number, text
 
 alerts = sa.Table(
     "alerts",
@@ -23,6 +23,7 @@ alerts = sa.Table(
     instant("acknowledged_at", null=True),
     text("acknowledged_by", null=True),
     instant("cleared_at", null=True),
+    flag("owes_end"),  # it was told, it is over, and that is to be told too
     sa.Index(
         "uq_alerts_open",
         "kind",
@@ -32,6 +33,12 @@ alerts = sa.Table(
         postgresql_where=sa.text("state <> 'cleared'"),
     ),
     sa.Index(None, "kind", "subject", "id"),
+    sa.Index(
+        "ix_alerts_owing",
+        "id",
+        sqlite_where=sa.text("owes_end"),
+        postgresql_where=sa.text("owes_end"),
+    ),
     sa.CheckConstraint("state IN ('open', 'notified', 'acknowledged', 'cleared')", name="state"),
     **CLUSTERED,
 )

@@ -11,6 +11,7 @@ import typer
 from cardrail import __version__
 from cardrail.cli import (
     access_keys,
+    alert,
     audit,
     backup,
     bench,
@@ -55,6 +56,7 @@ for name, module in (
     ("settle", settle),
     ("reconcile", reconcile),
     ("webhook", webhook),
+    ("alert", alert),
     ("keys", keys),
     ("audit", audit),
 ):

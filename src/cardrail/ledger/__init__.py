@@ -65,7 +65,7 @@ from cardrail.ledger.store import (
     load_order_transfers,
     load_wallets,
 )
-from cardrail.ledger.thresholds import set_balance_threshold, tell_low_balances
+from cardrail.ledger.thresholds import low_wallets, set_balance_threshold, tell_low_balances
 from cardrail.ledger.verify import LEDGER_CHECKS, order_sums, stock_sums, verify_ledger
 
 __all__ = [
@@ -120,6 +120,7 @@ __all__ = [
     "load_order_holds",
     "load_order_transfers",
     "load_wallets",
+    "low_wallets",
     "open_wallet",
     "order_entry",
     "order_sums",

@@ -40,6 +40,7 @@ _CROSSED: Final = (
 )
 _FALLEN: Final = _CROSSED.where(_t.is_low.is_(sa.false()), _t.threshold_minor > _AVAILABLE)
 _RECOVERED: Final = _CROSSED.where(_t.is_low.is_(sa.true()), _t.threshold_minor <= _AVAILABLE)
+_LOW: Final = sa.select(_t.name).where(_t.is_low.is_(sa.true()))
 _MARK: Final = (
     sa.update(balance_thresholds)
     .where(_t.name == sa.bindparam("of"), _t.is_low != sa.bindparam("low"))
@@ -72,6 +73,11 @@ def tell_low_balances(tx: Tx, now: datetime) -> int:
             insert_events(tx, [_event(tx, row, at)])
             told += 1
     return told
+
+
+def low_wallets(tx: Tx) -> set[str]:
+    """The wallets that were below their threshold at the last look."""
+    return set(tx.execute(_LOW).scalars())
 
 
 def _event(tx: Tx, row: Any, at: int) -> tuple[object, ...]:

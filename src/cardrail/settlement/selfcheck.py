@@ -45,6 +45,8 @@ def self_check(db: Database, clock: Clock, audit: AuditLog) -> list[Finding]:
     with db.read() as tx:
         found = [finding for check in book_checks(audit) for finding in check.run(tx)]
     if not found:
+        with db.transaction() as tx:
+            _tell_agreement(tx, to_micros(clock.now()))
         return found
     for one in found[:NAMED]:
         log.error("the books do not agree", check=one.check, subject=one.subject, expected=one.expected, found=one.found)
@@ -65,6 +67,19 @@ def close_and_tell(db: Database, clock: Clock, audit: AuditLog) -> str:
 
 
 _LAST: Final = sa.select(sa.func.coalesce(sa.func.max(events.c.subject_seq), 0)).where(events.c.subject_id == SUBJECT)
+
+
+_NEWEST: Final = sa.select(events.c.type).where(events.c.subject_id == SUBJECT).order_by(events.c.subject_seq.desc()).limit(1)
+
+
+def _tell_agreement(tx: Tx, now: int) -> None:
+    """After a drift: that all agrees again. Else it is nothing to tell."""
+    if tx.execute(_NEWEST).scalar() != "books.drift":
+        return
+    step = int(tx.execute(_LAST).scalar_one()) + 1
+    insert_events(
+        tx, [(new_event_id(), "books.agree", None, Mode.LIVE.value, SUBJECT, step, None, None, None, "system", now, None)]
+    )
 
 
 def _tell(tx: Tx, found: list[Finding], now: int) -> None:

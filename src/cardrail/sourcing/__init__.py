@@ -1,6 +1,14 @@
 """The supply: suppliers, their connectors, the routes to them, and what was asked of them."""
 
-from cardrail.sourcing.balance import down_suppliers, dry_suppliers, is_low, poll_balance, poll_balances, set_balance_alert, tell_supplier
+from cardrail.sourcing.balance import (
+    down_suppliers,
+    dry_suppliers,
+    is_low,
+    poll_balance,
+    poll_balances,
+    set_balance_alert,
+    tell_supplier,
+)
 from cardrail.sourcing.connector import (
     TEMPORARY,
     TIMINGS,
@@ -182,8 +190,6 @@ from cardrail.sourcing.trial import Trial, TrialState, try_supplier
 from cardrail.sourcing.verify import ProcurementSum, procurement_sums
 
 __all__ = [
-    "down_suppliers",
-    "dry_suppliers",
     "CONNECTORS",
     "GRACE_SECONDS",
     "NOT_LOOKED_FOR",
@@ -209,8 +215,8 @@ __all__ = [
     "ConnectorFactory",
     "ConnectorKind",
     "Connectors",
-    "Credited",
     "CredentialsRefused",
+    "Credited",
     "Delivered",
     "FieldsVerdict",
     "Health",
@@ -299,7 +305,9 @@ __all__ = [
     "delete_ended_secrets",
     "delivered_purchases",
     "dismiss_notice",
+    "down_suppliers",
     "dry_in_seconds",
+    "dry_suppliers",
     "end_notice",
     "face_words",
     "find_receiver",

@@ -17,6 +17,7 @@ from cardrail.sourcing.errors import SourcingError
 from cardrail.sourcing.health import dry_in_seconds, told_balance
 from cardrail.sourcing.model import Health, Supplier, SupplierState
 from cardrail.sourcing.suppliers import Connectors
+from cardrail.sourcing.tables import supplier_health
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, events, insert_events
 
 log = structlog.get_logger("cardrail.sourcing")
@@ -88,6 +89,20 @@ def _alert(tx: Tx, supplier: Supplier, health: Health, now: int) -> Health:
     data = {"balance_minor": health.balance_minor, "currency": supplier.currency, "dry_in_seconds": dry_in_seconds(health, now)}
     tell_supplier(tx, "supplier.balance_low", supplier.id, supplier.mode.value, now, data)
     return replace(health, alerted_at=now)
+
+
+_DRY: Final = sa.select(supplier_health.c.supplier_id).where(supplier_health.c.alerted_at.is_not(None))
+_DOWN: Final = sa.select(supplier_health.c.supplier_id).where(supplier_health.c.breaker != "closed")
+
+
+def dry_suppliers(tx: Tx) -> set[str]:
+    """Those whose balance was low at the last look."""
+    return set(tx.execute(_DRY).scalars())
+
+
+def down_suppliers(tx: Tx) -> set[str]:
+    """Those whose circuit breaker is open, or waits for the answer of its trial call."""
+    return set(tx.execute(_DOWN).scalars())
 
 
 _LAST_STEP: Final = sa.select(sa.func.coalesce(sa.func.max(events.c.subject_seq), 0)).where(

@@ -42,6 +42,7 @@ _INSERT: Final = (
         }
     )
     .on_conflict_do_nothing(index_elements=["supplier_id", "key"])
+    .returning(_n.id)
 )
 _BY_ID: Final = (
     sa.select(supplier_notices, suppliers.c.name.label("supplier"), suppliers.c.mode)
@@ -104,7 +105,7 @@ def keep_notice(tx: Tx, supplier_id: str, notice: Notice, now: int) -> str | Non
             "received_at": now,
         },
     )
-    return notice_id if written.rowcount else None
+    return notice_id if written.first() is not None else None
 
 
 def load_notice(tx: Tx, notice_id: str, *, lock: bool = False) -> Any:

@@ -50,7 +50,16 @@ from cardrail.storage.errors import (
 )
 from cardrail.storage.events import EVENT_COLUMNS, EVENT_SERIES, events, insert_events
 from cardrail.storage.faults import Fault, fault_of, is_unique_violation
-from cardrail.storage.follow import Event, EventPage, event_of, load_events, mark_position, position_before, read_events
+from cardrail.storage.follow import (
+    Event,
+    EventPage,
+    event_of,
+    load_events,
+    mark_position,
+    position_before,
+    read_events,
+    read_types,
+)
 from cardrail.storage.grouped import GroupWriter
 from cardrail.storage.journal import (
     Journal,
@@ -150,6 +159,7 @@ __all__ = [
     "read_attempts",
     "read_events",
     "read_journal",
+    "read_types",
     "read_version",
     "retrying",
     "sequence_rows",

@@ -103,6 +103,25 @@ def read_events(
     return EventPage([event_of(row) for row in rows], max(end, after), has_more=end < sequenced_through(tx, "events"))
 
 
+_OF_TYPES: Final = (
+    _EVENT.where(
+        events.c.position > sa.bindparam("after"),
+        events.c.position <= sa.bindparam("through"),
+        events.c.type.in_(sa.bindparam("types", expanding=True)),
+        events.c.mode == sa.bindparam("mode"),
+    )
+    .order_by(events.c.position)
+)
+
+
+def read_types(tx: Tx, mode: Mode, after: int, types: Collection[str]) -> EventPage:
+    """Everybody's events of these types after that position, oldest first: for the operator. It looks at a bounded number of events."""
+    end = sequenced_through(tx, "events")
+    through = min(end, after + EXAMINED_MAX)
+    found = tx.execute(_OF_TYPES, {"after": after, "through": through, "types": sorted(types), "mode": mode.value})
+    return EventPage([event_of(row) for row in found], max(through, after), has_more=through < end)
+
+
 def load_events(tx: Tx, ids: Collection[str]) -> dict[str, Event]:
     """Events by id; one that is not there, or has no position yet, has position 0."""
     return {row.id: event_of(row) for row in tx.execute(_BY_ID, {"ids": list(ids)})}

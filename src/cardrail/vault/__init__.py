@@ -78,7 +78,7 @@ from cardrail.vault.store import (
     unsold_cost,
 )
 from cardrail.vault.tables import NEVER
-from cardrail.vault.thresholds import set_stock_threshold, tell_low_stock
+from cardrail.vault.thresholds import low_denominations, set_stock_threshold, tell_low_stock
 from cardrail.vault.verify import VAULT_CHECKS, lot_counts, unsold_costs, unsold_spans
 from cardrail.vault.withdraw import merge_spans, revoke_spans, withdraw_codes, withheld
 
@@ -166,6 +166,7 @@ __all__ = [
     "load_lots",
     "load_open_slices",
     "lot_counts",
+    "low_denominations",
     "mark_exceptions",
     "merge_spans",
     "open_keyring",

@@ -28,6 +28,7 @@ _SET_OR_CHANGE: Final = _SET.on_conflict_do_update(
 )
 _DELETE: Final = sa.delete(stock_thresholds).where(_t.denomination_id == sa.bindparam("of"))
 _ALL: Final = sa.select(stock_thresholds).order_by(_t.denomination_id)
+_LOW: Final = sa.select(_t.denomination_id).where(_t.is_low.is_(sa.true()))
 _MARK: Final = (
     sa.update(stock_thresholds)
     .where(_t.denomination_id == sa.bindparam("of"), _t.is_low != sa.bindparam("low"))
@@ -65,6 +66,11 @@ def tell_low_stock(tx: Tx, now: datetime) -> int:
             insert_events(tx, [_event(tx, row, in_stock, at)])
             told += 1
     return told
+
+
+def low_denominations(tx: Tx) -> set[str]:
+    """Those of which fewer codes were left than their threshold, at the last look."""
+    return set(tx.execute(_LOW).scalars())
 
 
 def _event(tx: Tx, row: Any, in_stock: int, at: int) -> tuple[Any, ...]:

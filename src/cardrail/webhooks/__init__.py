@@ -1,6 +1,6 @@
 """Webhooks: events, sent to those who asked for them, signed, until they arrive."""
 
-from cardrail.webhooks.addresses import AddressRules
+from cardrail.webhooks.addresses import AddressRules, check_url
 from cardrail.webhooks.endpoints import EndpointBook, Who
 from cardrail.webhooks.errors import (
     AddressForbidden,
@@ -27,7 +27,8 @@ from cardrail.webhooks.model import (
     parse_schedule,
 )
 from cardrail.webhooks.payload import example, payload
-from cardrail.webhooks.read import backlog, list_deliveries, load_delivery
+from cardrail.webhooks.post import Poster
+from cardrail.webhooks.read import backlog, disabled_endpoints, list_deliveries, load_delivery
 from cardrail.webhooks.retention import purge_webhooks
 from cardrail.webhooks.sender import Counts, Sender, SenderPace
 from cardrail.webhooks.types import EVENT_TYPES, PARTNER_TYPES, SHARED_TYPES, Audience, EventType
@@ -55,6 +56,7 @@ __all__ = [
     "EventType",
     "HttpsRequired",
     "InvalidEndpoint",
+    "Poster",
     "Schedule",
     "Sender",
     "SenderPace",
@@ -64,6 +66,8 @@ __all__ = [
     "WebhookError",
     "Who",
     "backlog",
+    "check_url",
+    "disabled_endpoints",
     "example",
     "list_deliveries",
     "load_delivery",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import sqlalchemy as sa
+
 from cardrail.storage import Tx, load_events
 from cardrail.webhooks import store
 from cardrail.webhooks.errors import DeliveryNotFound
-from cardrail.webhooks.model import Attempt, Delivery, EndpointId
+from cardrail.webhooks.model import Attempt, Delivery, EndpointId, EndpointState
+from cardrail.webhooks.tables import webhook_endpoints
 
 BACKLOG_MAX: Final = 100_000
 """Where counting stops."""
@@ -18,6 +21,14 @@ def backlog(tx: Tx) -> tuple[int, datetime | None]:
     """Deliveries that wait at enabled endpoints (at most BACKLOG_MAX are counted), and when the oldest one's event was."""
     count, oldest = store.backlog(tx, BACKLOG_MAX)
     return count, load_events(tx, [oldest])[oldest].at if oldest is not None else None
+
+
+_DISABLED: Final = sa.select(webhook_endpoints.c.id).where(webhook_endpoints.c.state == EndpointState.DISABLED.value)
+
+
+def disabled_endpoints(tx: Tx) -> set[str]:
+    """Endpoints that get nothing."""
+    return set(tx.execute(_DISABLED).scalars())
 
 
 def list_deliveries(
