@@ -9,11 +9,15 @@ import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
+from cardrail.kernel import currency, format_minor, from_micros, rfc3339
 from cardrail.settlement import formats
 from cardrail.settlement.formats import Column, Format, Kind, defused, stream, write_file
 
@@ -38,6 +42,27 @@ def cells(path: Path, sheet: int = 1) -> list[list[tuple[str | None, str | None]
         root = ET.fromstring(book.read(f"xl/worksheets/sheet{sheet}.xml"))
     assert root.find(f".//{WORKBOOK}f") is None, "a formula"
     return [[(cell.get("t"), "".join(cell.itertext())) for cell in row] for row in root.iter(f"{WORKBOOK}row")]
+
+
+CODES = st.sampled_from(["INR", "JPY", "KWD"])
+MINOR = st.none() | st.integers(-(10**12), 10**12)
+TEXTS = st.none() | st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(["a,b", 'a"b', "a\nb", "\r", "=1", ""])
+ROWS = st.lists(
+    st.tuples(st.just("x1"), TEXTS, MINOR, MINOR, CODES, st.none() | st.integers(0, 4 * 10**15), MINOR, MINOR), max_size=6
+)
+
+
+@given(ROWS)
+def test_a_csv_file_is_what_the_plain_way_of_writing_each_cell_makes(rows: list[tuple[Any, ...]]) -> None:
+    def plain(row: tuple[Any, ...]) -> list[Any]:
+        id_, name, count, price, code, at, rate, tax = row
+        scaled = [None if one is None else format_minor(one, digits) for one, digits in ((rate, 10), (tax, 2))]
+        paid = None if price is None else format_minor(price, currency(code).digits)
+        return [id_, name and defused(name), count, paid, code, None if at is None else rfc3339(from_micros(at)), *scaled]
+
+    expected = io.StringIO(newline="")
+    csv.writer(expected, lineterminator="\r\n").writerows([[one.name for one in COLUMNS], *map(plain, rows)])
+    assert b"".join(stream(Format.CSV, COLUMNS, rows)).decode() == expected.getvalue()
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1"])

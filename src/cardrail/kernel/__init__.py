@@ -1,7 +1,7 @@
 """What every package shares: money, ids, clock, errors, secrets, paging. Small on purpose; it imports nothing of ours."""
 
 from cardrail.kernel.aliases import NUMBER_MAX, base32_of, hex24_of, id_of_uuid, ids_of_hex24, new_number, number_of, uuid_of
-from cardrail.kernel.clock import Clock, FrozenClock, SystemClock, from_micros, rfc3339, to_micros
+from cardrail.kernel.clock import Clock, FrozenClock, SystemClock, from_micros, rfc3339, rfc3339_of, to_micros
 from cardrail.kernel.errors import CardrailError, OutcomeUnknown, QueueFull, Unavailable, all_error_types
 from cardrail.kernel.ids import (
     PREFIXES,
@@ -134,6 +134,7 @@ __all__ = [
     "parse_id",
     "parse_minor",
     "rfc3339",
+    "rfc3339_of",
     "share",
     "sum_minor",
     "to_micros",

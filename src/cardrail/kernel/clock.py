@@ -6,6 +6,7 @@ A stored instant is a 64-bit count of microseconds since 1970-01-01T00:00:00Z: i
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,3 +53,14 @@ def from_micros(micros: int) -> datetime:
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: 2026-01-01T12:00:00.000000Z."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def rfc3339_of(micros: int) -> str:
+    """The same of microseconds since the epoch, for long lists: what happened one after the other mostly has its minute in common."""
+    minute, rest = divmod(micros, 60_000_000)
+    return f"{_minute(minute)}:{rest // 1_000_000:02d}.{rest % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _minute(number: int) -> str:
+    return f"{from_micros(number * 60_000_000):%Y-%m-%dT%H:%M}"

@@ -124,9 +124,8 @@ def wallet_movements(tx: Tx, name: AccountName, *, after: int, through: int, lim
     facts = {**_named(name), "after": after, "through": through, "most": limit}
     kinds: dict[str, str] = {}
     found = []
-    for position, id_, created_at, debit, credit, amount, purpose, order_id, reference, reverses, line in tx.execute(
-        _MOVEMENTS, facts
-    ):
+    rows = tx.execute(_MOVEMENTS, facts).fetchall()
+    for position, id_, created_at, debit, credit, amount, purpose, order_id, reference, reverses, line in rows:
         is_debit = debit == name
         other = credit if is_debit else debit
         kind = kinds.get(other)
@@ -209,7 +208,7 @@ def transfers_after(
     ):
         if given is not None:
             query = query.where(condition(given))
-    return [tuple(row) for row in tx.execute(query, {"most": limit})]
+    return [*map(tuple, tx.execute(query, {"most": limit}).fetchall())]
 
 
 _PARTS: Final = {Purpose.SALES.value: 0, Purpose.FEES.value: 1, Purpose.TAX.value: 2}

@@ -113,7 +113,7 @@ _MORE: Final = (
 def sold_lines(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[SoldLine]]:
     """The lines of these orders, each order's in their order."""
     found: dict[str, list[SoldLine]] = defaultdict(list)
-    for row in tx.execute(_LINES, {"ids": list(order_ids)}):
+    for row in tx.execute(_LINES, {"ids": list(order_ids)}).fetchall():
         found[row[0]].append(SoldLine._make(row))
     return dict(found)
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 import xlsxwriter
 
-from cardrail.kernel import currency, format_minor, from_micros
+from cardrail.kernel import currency, from_micros, rfc3339_of
 from cardrail.settlement.errors import FormatUnavailable
 
 Row = tuple[Any, ...]
@@ -92,45 +92,74 @@ def _digits(code: str) -> int:
     return currency(code).digits
 
 
-@lru_cache(maxsize=4_096)
-def _moment(micros: int) -> str:
-    return from_micros(micros).isoformat(timespec="microseconds")[:-6] + "Z"
-
-
-def _rate(value: int) -> str:
-    return format_minor(value, 10)
-
-
-def _percent(value: int) -> str:
-    return format_minor(value, 2)
-
-
 def defused(text: str) -> str:
     """The text, or with an apostrophe before it if a spreadsheet could take it for a formula."""
     return "'" + text if text and text[0] in DANGEROUS else text
 
 
-_SHOWN: Final[dict[Kind, Callable[[Any], Any]]] = {Kind.MOMENT: _moment, Kind.RATE: _rate, Kind.PERCENT: _percent}
+Values = Sequence[Any]
+"""A column of some rows: None is an empty cell."""
 
 
-def _shower(columns: Sequence[Column], text: Callable[[str], str] | None) -> Callable[[Row], list[Any]]:
-    """What turns a row of figures into one of texts and numbers."""
+def _shape(digits: int) -> tuple[int, str]:
+    """A scale and a shape, so that ``shape % divmod(minor, scale)`` is what ``format_minor`` makes of it, in a third of its time."""
+    return 10**digits, f"%d.%0{digits}d" if digits else "%d%.0s"
+
+
+def _scaled(digits: int) -> Callable[[Values], list[str | None]]:
+    """What writes integers as decimals of so many digits."""
+    scale, shape = _shape(digits)
+    return lambda values: [
+        None if one is None else shape % divmod(one, scale) if one >= 0 else "-" + shape % divmod(-one, scale) for one in values
+    ]
+
+
+def _money(values: Values, codes: Values) -> list[str | None]:
+    """Minor units, each of the currency beside it."""
+    digits = {code: _digits(code) for code in set(codes) if code is not None}
+    if len(set(digits.values())) == 1:
+        return _scaled(next(iter(digits.values())))(values)
+    scales, shapes = ({code: _shape(count)[part] for code, count in digits.items()} for part in (0, 1))
+    return [
+        None
+        if one is None
+        else shapes[code] % divmod(one, scales[code])
+        if one >= 0
+        else "-" + shapes[code] % divmod(-one, scales[code])
+        for one, code in zip(values, codes, strict=True)
+    ]
+
+
+def _moments(values: Values) -> list[str | None]:
+    return [None if one is None else rfc3339_of(one) for one in values]
+
+
+def _defused(values: Values) -> list[str | None]:
+    return ["'" + one if one and one[0] in DANGEROUS else one for one in values]
+
+
+_SHOWN: Final[dict[Kind, Callable[[Values], Values]]] = {
+    Kind.MOMENT: _moments,
+    Kind.RATE: _scaled(10),
+    Kind.PERCENT: _scaled(2),
+}
+
+
+def _shower(columns: Sequence[Column], *, with_defused: bool) -> Callable[[Sequence[Row]], list[Values]]:
+    """What turns rows of figures into columns of texts and numbers."""
     places = {column.name: index for index, column in enumerate(columns)}
     money = [(index, places[column.unit or ""]) for index, column in enumerate(columns) if column.kind is Kind.MONEY]
-    plain: list[tuple[int, Callable[[Any], Any]]] = [
-        (index, _SHOWN[column.kind]) for index, column in enumerate(columns) if column.kind in _SHOWN
-    ]
-    if text is not None:
-        plain += [(index, text) for index, column in enumerate(columns) if column.kind is Kind.TEXT]
+    plain = [(index, _SHOWN[column.kind]) for index, column in enumerate(columns) if column.kind in _SHOWN]
+    if with_defused:
+        plain += [(index, _defused) for index, column in enumerate(columns) if column.kind is Kind.TEXT]
 
-    def show(row: Row) -> list[Any]:
-        shown = list(row)
+    def show(rows: Sequence[Row]) -> list[Values]:
+        found: list[Values] = list(zip(*rows, strict=True))
+        shown = found.copy()
         for index, unit in money:
-            if shown[index] is not None:
-                shown[index] = format_minor(shown[index], _digits(row[unit]))
+            shown[index] = _money(found[index], found[unit])
         for index, convert in plain:
-            if shown[index] is not None:
-                shown[index] = convert(shown[index])
+            shown[index] = convert(found[index])
         return shown
 
     return show
@@ -151,25 +180,46 @@ def csv_header(columns: Sequence[Column]) -> bytes:
 
 def csv_rows(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:
     """Some lines of a CSV file."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(map(_shower(columns, defused), rows))
-    return text.getvalue().encode()
+    found = list(rows)
+    return _csv_writer(columns)(found) if found else b""
+
+
+def _csv_writer(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
+    """What writes rows as lines. Most need no quotes, and are joined and looked over at once; the others go through the csv module."""
+    show = _shower(columns, with_defused=True)
+    numbers = {index for index, column in enumerate(columns) if column.kind is Kind.NUMBER}
+
+    def write(rows: Sequence[Row]) -> bytes:
+        cells = [
+            ["" if one is None else str(one) for one in values] if index in numbers else [one or "" for one in values]
+            for index, values in enumerate(show(rows))
+        ]
+        text = "\r\n".join(map(",".join, zip(*cells, strict=True))) + "\r\n"
+        if (
+            text.count(",") == len(rows) * (len(columns) - 1)
+            and text.count("\n") == text.count("\r") == len(rows)
+            and '"' not in text
+        ):
+            return text.encode()
+        quoted = io.StringIO(newline="")
+        csv.writer(quoted, lineterminator="\r\n").writerows(zip(*cells, strict=True))
+        return quoted.getvalue().encode()
+
+    return write
 
 
 def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
     yield csv_header(columns)
-    source = map(_shower(columns, defused), rows)
+    write, source = _csv_writer(columns), iter(rows)
     while chunk := list(islice(source, CHUNK)):
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows(chunk)
-        yield text.getvalue().encode()
+        yield write(chunk)
 
 
 def _jsonl(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
     names, encode = [column.name for column in columns], msgspec.json.Encoder().encode
-    source = map(_shower(columns, None), rows)
+    show, source = _shower(columns, with_defused=False), iter(rows)
     while chunk := list(islice(source, CHUNK)):
-        yield b"".join([encode(dict(zip(names, row, strict=True))) + b"\n" for row in chunk])
+        yield b"".join([encode(dict(zip(names, row, strict=True))) + b"\n" for row in zip(*show(chunk), strict=True)])
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

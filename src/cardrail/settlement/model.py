@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from cardrail.kernel import Mode, apply_bps, currency, from_micros, rfc3339
+from cardrail.kernel import Mode, apply_bps, currency, rfc3339, rfc3339_of
 from cardrail.ledger import Purpose, TransferPurpose, WalletMovement
 from cardrail.orders import SoldLine
 from cardrail.settlement.periods import Schedule
@@ -289,8 +289,7 @@ class Tally:
         return StatementLine(
             n=self.count,
             position=movement.position,
-            at=from_micros(movement.created_at).isoformat(timespec="microseconds")[:-6]
-            + "Z",  # as rfc3339 does, in half the time
+            at=rfc3339_of(movement.created_at),
             transfer_id=movement.id,
             kind=kind,
             change_minor=movement.change_minor,

@@ -179,25 +179,38 @@ _ACCOUNT_COLUMNS: Final = (Column("debit", Kind.TEXT), Column("credit", Kind.TEX
 
 
 def _movements(tx: Tx, given: ExportFilter) -> Iterator[Row]:
-    after, shown = "", given.partner_id is None
+    after, shown, wallets = "", given.partner_id is None, _Wallets()
     while page := transfers_after(tx, after, PAGE, **_narrowed(given)):
         for one in page:
-            yield _movement(one, with_accounts=shown)
+            yield _movement(one, wallets, with_accounts=shown)
         if len(page) < PAGE:
             return
         after = page[-1][1]
 
 
-def _movement(one: TransferFigures, *, with_accounts: bool) -> Row:
+class _Wallets(dict[tuple[str, str, str], str]):
+    """(partner, currency, mode) → the wallet's name, made once."""
+
+    def __missing__(self, key: tuple[str, str, str]) -> str:
+        partner_id, currency, mode = key
+        self[key] = name = wallet(partner_id, currency, Mode(mode))
+        return name
+
+
+def _movement(one: TransferFigures, wallets: _Wallets, *, with_accounts: bool) -> Row:
     position, id_, at, debit, credit, amount, currency, mode, phase, purpose, partner_id, order_id, reference, reverses = one
     change, kind = None, purpose
     if partner_id is not None and phase == "posted":
-        is_debit = debit == wallet(partner_id, currency, Mode(mode))
-        change = -amount if is_debit else amount
-        if not is_debit:
-            kind = kind_name(purpose, _purpose_of(debit))
-    row = (position, id_, at, partner_id, mode, phase, kind, change, amount, currency, order_id, reference, reverses)
-    return (*row, debit, credit) if with_accounts else row
+        if debit == wallets[partner_id, currency, mode]:
+            change = -amount
+        else:
+            change, kind = amount, kind_name(purpose, _purpose_of(debit))
+    if with_accounts:
+        return (
+            *(position, id_, at, partner_id, mode, phase, kind, change, amount, currency, order_id, reference, reverses),
+            *(debit, credit),
+        )
+    return (position, id_, at, partner_id, mode, phase, kind, change, amount, currency, order_id, reference, reverses)
 
 
 def _purpose_of(account: str) -> str:
