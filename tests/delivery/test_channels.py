@@ -6,6 +6,7 @@ import email
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
@@ -61,13 +62,20 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 def mail(inbox: Inbox) -> Iterator[Mail]:
+    with taking(inbox) as port:
+        yield Mail(Secret(f"smtp://127.0.0.1:{port}"), "gifts@shop.example", FrozenClock(), name="Tea & Co")
+
+
+@contextmanager
+def taking(inbox: Inbox) -> Iterator[int]:
+    """A mail server of loopback that fills this inbox; its port."""
     with socket.socket() as probe:  # the controller wants to know its port beforehand
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = Controller(inbox, hostname="127.0.0.1", port=port)
     server.start()
     try:
-        yield Mail(Secret(f"smtp://127.0.0.1:{port}"), "gifts@shop.example", FrozenClock(), name="Tea & Co")
+        yield port
     finally:
         server.stop()
 

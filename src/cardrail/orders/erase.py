@@ -21,7 +21,7 @@ from cardrail.orders.tables import order_items, orders
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 
 CHUNK: Final = 500
-PERSONAL: Final = frozenset({"metadata", "recipient", "delivery"})
+PERSONAL: Final = frozenset({"metadata", "recipient", "delivery", "email", "delivery_method"})
 """What an order's details may know of the customer; country and client partner are the partner's business."""
 
 Eraser = Callable[[Tx, Sequence[str]], None]

@@ -35,6 +35,7 @@ from cardrail.orders import (
 )
 
 _encode: Final = msgspec.json.Encoder().encode
+_details: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _HEADERS: Final = [JSON, (b"cache-control", b"no-store")]
 
 POLL_SECONDS: Final = 0.1
@@ -51,17 +52,20 @@ class Buying:
         """Buy one card: 201 with it, or 202 before it is there."""
         wanted, key, (item, usual_code) = await self._asked(call)
         details = _details_of(wanted, usual_code)
+        is_mailed = wanted.delivery_method.type == "email"
+        if is_mailed:
+            call.principal.require("codes:read")  # whoever says where codes go, has them
         await _check_client_partner(call, details.get("client_partner"), key)
         is_sync = wanted.processing_mode == "sync"
         order_id = new_order_id()
 
         def command(_: Principal) -> PlaceOrder:
             buyer = call.buyer()
-            # An asynchronous order is answered without its code, so nobody has seen it.
-            buyer = buyer if is_sync else replace(buyer, may_reveal=False)
+            # An asynchronous order is answered without its code, and a mailed one too, so nobody has seen it.
+            buyer = buyer if is_sync and not is_mailed else replace(buyer, may_reveal=False)
             return place_order_command(order_id, buyer, (item,), key=key, customer_id=wanted.customer.id, details=details)
 
-        order, codes, _ = await call.place(command, reveal_repeated=is_sync)
+        order, codes, _ = await call.place(command, reveal_repeated=is_sync and not is_mailed)
         if not is_sync:
             return _answer(
                 202,
@@ -87,7 +91,10 @@ class Buying:
         except InvalidBody:
             _key_of(call)  # what the key header is, is told before what the parameters are
             raise
-        return wanted, _key_of(call), self._items.line_of(call, wanted)
+        key, line = _key_of(call), self._items.line_of(call, wanted)
+        if wanted.delivery_method.type == "email" and wanted.delivery_method.email is None:
+            raise wrong("delivery_method.email", "It is required.")
+        return wanted, key, line
 
 
 async def show_order(call: Call) -> Answer:
@@ -112,10 +119,15 @@ async def look_at(call: Call, order_id: OrderId) -> tuple[Order, list[Codes | No
     """The order, and its codes where they may be shown. Raises OrderNotFound."""
     parts, buyer = call.desk.parts, call.buyer()
     order = await call.desk.read(lambda: get_order(parts.db, buyer, order_id))
-    if not buyer.may_reveal or state_of(order, finperks(call).profile) != COMPLETED:
+    if not buyer.may_reveal or state_of(order, finperks(call).profile) != COMPLETED or _is_mailed(order):
         return order, []
     order = await call.desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order_id))
     return order, await call.opened(order)
+
+
+def _is_mailed(order: Order) -> bool:
+    """Whether the recipient got it by mail; then no answer shows its code."""
+    return order.details is not None and "delivery" in _details(order.details)
 
 
 async def _finished(call: Call, order_id: OrderId) -> tuple[Order, list[Codes | None]]:
@@ -149,6 +161,8 @@ def _details_of(wanted: PlainOrderIn, usual_code: str) -> dict[str, Any]:
     delivery = wanted.delivery_method
     if delivery.email is not None:
         details["delivery_method"] = {"type": delivery.type, "email": delivery.email}
+        if delivery.type == "email":
+            details["delivery"] = {"email": delivery.email}
     elif delivery.type != "code":
         details["delivery_method"] = {"type": delivery.type}
     if wanted.client_partner is not None:

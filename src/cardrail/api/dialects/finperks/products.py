@@ -46,7 +46,8 @@ class ProductLists:
         key = (principal.partner_id, principal.price_list_id, principal.currency)
         body = self._get(snapshot, key)
         if body is None:
-            body = await call.desk.read(lambda: msgspec.json.encode(products_of(snapshot, principal, profile)))
+            has_mail = has_mail_server(call)
+            body = await call.desk.read(lambda: msgspec.json.encode(products_of(snapshot, principal, profile, has_mail=has_mail)))
             self._keep(snapshot, key, body)
         return json_answer(msgspec.Raw(body))
 
@@ -67,11 +68,13 @@ class ProductLists:
                 self._kept.popitem(last=False)
 
 
-def products_of(snapshot: CatalogSnapshot, principal: Principal, profile: FinperksProfile) -> list[ProductOut]:
+def products_of(
+    snapshot: CatalogSnapshot, principal: Principal, profile: FinperksProfile, *, has_mail: bool = False
+) -> list[ProductOut]:
     """What the client may order: sold, of a kind that this protocol can order, and with a price for him."""
     found: list[ProductOut] = []
     for product in snapshot.all_products:
-        methods = methods_of(product, profile)
+        methods = methods_of(product, profile, has_mail=has_mail)
         offers = [offer for offer in product.sellable if methods and _has_price(snapshot, offer, principal)]
         fixed = sorted([offer.face_minor or 0 for offer in offers if offer.type == "fixed"])
         code = product.currency.code
@@ -85,11 +88,17 @@ def products_of(snapshot: CatalogSnapshot, principal: Principal, profile: Finper
     return found
 
 
-def methods_of(product: Product, profile: FinperksProfile) -> tuple[str, ...]:
+def has_mail_server(call: Call) -> bool:
+    """Whether this installation can mail to recipients."""
+    return "email" in call.desk.parts.office.channels
+
+
+def methods_of(product: Product, profile: FinperksProfile, *, has_mail: bool = False) -> tuple[str, ...]:
     """The delivery methods that a product can be ordered with; none where an order would need fields that this protocol has not."""
     if product.input_fields and any(field.required for field in product.input_fields):
         return ()
-    return profile.delivery_methods.get(product.kind, ())
+    found = profile.delivery_methods.get(product.kind, ())
+    return (*found, "email") if found and has_mail and profile.mails and "email" not in found else found
 
 
 def _has_price(snapshot: CatalogSnapshot, offer: Offer, principal: Principal) -> bool:
@@ -151,7 +160,8 @@ class ItemMemory:
             wanted = _plain(body)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
-        if wanted.delivery_method.email is not None or wanted.client_partner is not None:
+        delivery = wanted.delivery_method
+        if delivery.type == "email" or delivery.email is not None or wanted.client_partner is not None:
             return None
         line = self._at(call.desk.parts.catalog.current()).get(_key_of(wanted))
         return None if line is None or _text(wanted.customer.id) is None else (wanted, line)
@@ -190,7 +200,7 @@ def _item_of(call: Call, snapshot: CatalogSnapshot, wanted: OrderIn) -> ItemRequ
     if not offers:
         raise wrong("product_code", "There is no such product.")
     if product is not None:
-        methods = methods_of(product, finperks(call).profile)
+        methods = methods_of(product, finperks(call).profile, has_mail=has_mail_server(call))
         if not methods:
             raise PriceUnavailable(reason="not sold through this protocol")
         if product.countries and wanted.country not in product.countries:

@@ -58,6 +58,8 @@ class FinperksProfile(Struct, frozen=True):
     """Whether every order must name an approved client partner (section 6.2: indirect sale)."""
     delivery_methods: dict[str, tuple[Method, ...]] = field(default_factory=lambda: {"code": ("code",), "link": ("url",)})
     """Kind of product → ``delivery_method`` types that it can be ordered with; a kind that is not named is not sold here (2.6)."""
+    mails: bool = True
+    """Whether products can be ordered with delivery by ``email`` too, where the installation has a mail server (7.13: the vendor mails)."""
     url_type: str = "redemption"
     """``urls[].type`` of a link at which a code is redeemed (2.1: only ``card_pdf`` is documented)."""
 

@@ -49,6 +49,8 @@ class StarshipProfile(msgspec.Struct, frozen=True):
     reference_max: int = 255
     """Characters of ``ref``, printable ASCII (2.5: a sibling's)."""
 
+    mails: bool = True
+    """Whether ``email`` of an order gets a link to its vouchers, where the installation has a mail server (3.4: voucher delivery)."""
     delivery_mode_words: dict[str, str] = msgspec.field(default_factory=lambda: {"ONLINE": "Digital"})
     """First generation: ``delivery_mode`` of a product by its stored value, which stands where there is no word (A14)."""
     delivery_type: str = "Email"
