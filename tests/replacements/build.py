@@ -123,9 +123,7 @@ class Claims(Supplied):
         """A claim; the first of them, if there are several positions."""
         facts = {"reason": ReplacementReason.ALREADY_REDEEMED, **facts}
         codes = tuple([CodeAt(line, one) for one in positions or (1,)])
-        made, _ = request_replacements(
-            self.desk, RequestReplacement(order.id, buyer or self.owner(order), codes, **facts)
-        )
+        made, _ = request_replacements(self.desk, RequestReplacement(order.id, buyer or self.owner(order), codes, **facts))
         return made[0]
 
     def pursue(self, one: Replacement) -> int | None:

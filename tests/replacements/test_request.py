@@ -107,9 +107,7 @@ def test_a_unit_is_claimed_so_often_and_no_oftener(shop: Claims) -> None:
 def test_a_repeated_key_gets_the_first_claims_and_another_content_is_a_conflict(shop: Claims) -> None:
     shop.stock("TEA", 2)
     order = shop.sold("TEA", 2)
-    command = RequestReplacement(
-        order.id, shop.partner, (CodeAt(1, 1), CodeAt(1, 2)), ReplacementReason.EXPIRED, key="k-1"
-    )
+    command = RequestReplacement(order.id, shop.partner, (CodeAt(1, 1), CodeAt(1, 2)), ReplacementReason.EXPIRED, key="k-1")
     first, is_new = request_replacements(shop.desk, command)
     again, is_repeat_new = request_replacements(shop.desk, command)
     assert ([one.id for one in first], is_new) == ([one.id for one in again], True)

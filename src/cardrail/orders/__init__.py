@@ -90,6 +90,7 @@ from cardrail.orders.replacements.model import (
     ReplacementReason,
     ReplacementState,
     RequestReplacement,
+    unit_charge,
 )
 from cardrail.orders.replacements.pursue import pursue_replacement, wake_replacements
 from cardrail.orders.replacements.read import find_replacements, get_replacement, list_replacements
@@ -244,6 +245,7 @@ __all__ = [
     "still_in_review",
     "supply_story",
     "take_notice",
+    "unit_charge",
     "validate_topup",
     "wake_notices",
     "wake_orders",

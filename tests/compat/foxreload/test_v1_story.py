@@ -12,7 +12,7 @@ import pytest
 
 from cardrail.catalog import set_rate
 from cardrail.kernel import Mode
-from cardrail.orders import procure_order
+from cardrail.orders import procure_order, pursue_replacement
 from tests.compat.build import CompatShop
 from tests.compat.foxreload.client_v1 import Refusal, V1Client
 from tests.compat.foxreload.lossy import LossyLine
@@ -94,6 +94,19 @@ def test_an_unseen_order_is_refunded_and_stays_delivered(shop: CompatShop, clien
     assert refund["status"] == "completed"
     assert client.available() == before
     assert client.state(order["order_id"])["status"] == "delivered"
+
+
+def test_a_bad_code_is_claimed_and_the_new_one_is_fetched(shop: CompatShop, clients: list[V1Client]) -> None:
+    client = a_client(shop, clients, Mode.TEST)
+    bad = client.wait(client.order("TEST_BAD_CODE", 1, "story-bad"))
+    before = client.available()
+    claim = client.replace(bad["order_id"], 0, "already_redeemed", "the shop says it was used")
+    assert claim["status"] == "under_review"
+    pursue_replacement(shop.cardrail.replacements, claim["replacement_id"])  # a worker asks the simulated supplier
+    claim = client.replace(bad["order_id"], 0, "already_redeemed", "the shop says it was used")
+    good = client.state(bad["order_id"])
+    assert (claim["status"], claim["codes"], good["status"]) == ("approved", good["codes"], "delivered")
+    assert (good["codes"] != bad["codes"], client.available()) == (True, before)
 
 
 def earlier(now: Callable[[], datetime], **by: float) -> Callable[[], datetime]:

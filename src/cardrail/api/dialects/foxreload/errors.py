@@ -95,6 +95,8 @@ V1_REPLACEMENT: Final[Words] = {
     **V1,
     "invalid_transition": (409, "replacement_not_allowed"),
     "invalidation_refused": (409, "replacement_not_allowed"),
+    "replacement_refused": (409, "replacement_not_allowed"),
+    "replacement_open": (409, "replacement_not_allowed"),
 }
 """Where a replacement is asked for."""
 

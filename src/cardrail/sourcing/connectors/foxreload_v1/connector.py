@@ -4,6 +4,10 @@ Its idempotency key is a UUID made of our reference, so an order whose answer wa
 and payload give the first answer, and a UUID that is made the same each time needs no place to be kept. The supplier remembers a key
 for 24 hours (section 1.2), which is longer than we ask. An ``idempotency_conflict`` means that something was bought under the key: then
 nothing is known, and a human decides. A state that is not known is "not yet", never "failed": a second purchase would follow (3.6).
+
+A bad code is claimed by its place in the supplier's order, which is looked at first. The sheet has no call that shows a claim (2.2): where
+the supplier answers GET on the claim's own path, as Cardrail's dialect does, that tells; else the order does, once another code stands in
+the bad one's place. Our reference goes with the evidence, so that a claim whose answer was lost is known again.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from cardrail.sourcing.connector import (
     Capabilities,
     ConfigField,
     ConnectorKind,
+    Credited,
     Delivered,
     Lookup,
     LookupOutcome,
@@ -34,6 +39,9 @@ from cardrail.sourcing.connector import (
     PlaceRequest,
     RefusalKind,
     Refused,
+    ReplacementOutcome,
+    ReplaceOutcome,
+    ReplaceRequest,
     Setup,
     StatementLine,
     SupplierProduct,
@@ -48,9 +56,19 @@ from cardrail.sourcing.connectors.foxreload_v1.wire import (
     InventoryIn,
     OrderIn,
     OrdersIn,
+    ReplacementIn,
+    ReplacementsIn,
     SkuIn,
 )
-from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSupported, OddAnswer
+from cardrail.sourcing.errors import (
+    CredentialsRefused,
+    InvalidSupplierConfig,
+    NotSent,
+    NotSupported,
+    OddAnswer,
+    RateLimited,
+    SupplierError,
+)
 from cardrail.sourcing.http import Answer, SupplierHttp
 
 CALL_SECONDS: Final = 30.0
@@ -86,6 +104,8 @@ class FoxReloadV1Supplier(BaseConnector):
         has_balance=True,
         has_statement=True,
         delivers_topups=True,
+        can_replace=True,
+        tells_replacements=True,
         call_seconds=CALL_SECONDS,
     )
 
@@ -142,6 +162,70 @@ class FoxReloadV1Supplier(BaseConnector):
         counted = unit * count if unit is not None else None
         known = [one for one in (whole, counted) if one is not None]
         return self._money(max(known)) if known else None
+
+    # --- bad codes --------------------------------------------------------------------------------------------------------
+
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
+        order_id = request.supplier_order_id
+        if order_id is None:
+            return Refused("nobody knows in which of its orders the code came", RefusalKind.INVALID)
+        try:
+            codes = self._codes(order_id)
+        except RateLimited:
+            raise
+        except SupplierError as error:  # it was only asked for the order: nothing is claimed yet
+            raise NotSent(because=error.code) from None
+        index = _index_of(request.code, codes)
+        if index is None:
+            return Refused("its order does not have this code", RefusalKind.INVALID)
+        claim = {"reason": request.reason, "code_index": index, "evidence": _evidence(request)}
+        path = f"/v1/orders/{quote(order_id, safe='')}/replacement"
+        answer = self._http.request("POST", path, json=claim, headers={"idempotency-key": key_of(request.reference)})
+        if answer.is_ok:
+            return self._verdict(answer.json(ReplacementIn), index, request)
+        if answer.status in (404, 409) and _code(answer) in ("not_found", "replacement_not_allowed"):
+            return Refused(_code(answer), RefusalKind.INVALID)
+        if answer.status == 400 and _code(answer) == "invalid_request":
+            return Refused("invalid_request", RefusalKind.INVALID)
+        return Unknown(f"answered {answer.status}")
+
+    def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
+        order_id = about.supplier_order_id
+        if order_id is None:
+            return Unknown("its order is not known")
+        told, _, wanted = (claim_id or "").partition(":")
+        index = int(told) if told.isdigit() else None
+        answer = self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}/replacement")
+        if answer.status in (404, 405, 501):
+            return self._by_order(about, index, claim_id)
+        for one in _checked(answer).json(ReplacementsIn).data:
+            if one.replacement_id == wanted or (claim_id is None and about.reference in (one.evidence or "")):
+                return self._verdict(one, index if one.code_index is None else one.code_index, about)
+        return NotFound() if claim_id is None else Accepted(claim_id)
+
+    def _verdict(self, one: ReplacementIn, index: int | None, request: ReplaceRequest) -> ReplaceOutcome:
+        """What a claim says. A status that is not known is "not yet"."""
+        claim_id = f"{'' if index is None else index}:{one.replacement_id}"
+        if one.status == "denied":
+            return Refused(one.reason or "denied", RefusalKind.INVALID, supplier_order_id=claim_id)
+        if one.status == "refunded":
+            return Credited(None if one.amount_usd is None else self._money(one.amount_usd))
+        codes = tuple([PlainCode(code.code, code.pin, None, code.url) for code in one.codes or () if code.code or code.url])
+        if one.status == "approved" and codes:
+            return Delivered(codes, None, claim_id)
+        if one.status == "approved" and isinstance(found := self._by_order(request, index, claim_id), Delivered):
+            return found
+        return Accepted(claim_id)
+
+    def _by_order(self, about: ReplaceRequest, index: int | None, claim_id: str | None) -> Delivered | Accepted | Unknown:
+        """What the order itself tells: another code in the bad one's place. While the bad one stands there, nothing is decided."""
+        codes = self._codes(about.supplier_order_id or "")
+        if index is not None and index < len(codes) and _index_of(about.code, codes) != index:
+            return Delivered((codes[index],), None, claim_id)
+        return Unknown("its order does not tell") if claim_id is None else Accepted(claim_id)
+
+    def _codes(self, order_id: str) -> tuple[PlainCode, ...]:
+        return plain_codes(_checked(self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}")).json(OrderIn))
 
     # --- what it tells ----------------------------------------------------------------------------------------------------
 
@@ -221,6 +305,17 @@ class FoxReloadV1Supplier(BaseConnector):
 def key_of(reference: str) -> str:
     """The idempotency key of a reference: in the form of a UUID version 4 (1.2), always the same one."""
     return str(UUID(bytes=hashlib.blake2b(reference.encode(), digest_size=16).digest(), version=4))
+
+
+def _index_of(code: PlainCode, codes: Sequence[PlainCode]) -> int | None:
+    """Where in the order's codes this one is."""
+    wanted = (code.code or code.url, code.pin)
+    return next((index for index, one in enumerate(codes) if (one.code or one.url, one.pin) == wanted), None)
+
+
+def _evidence(request: ReplaceRequest) -> str:
+    """What the partner gave, cut to what fits, and our reference."""
+    return "\n".join([*([request.evidence[:3_900]] if request.evidence else []), f"claim {request.reference}"])
 
 
 def plain_codes(order: OrderIn) -> tuple[PlainCode, ...]:

@@ -69,5 +69,21 @@ class BalancesIn(msgspec.Struct):
     balances: list[BalanceIn]
 
 
+class ReplacementIn(msgspec.Struct):
+    """A claim: ``under_review``, ``approved`` with the new code, ``denied`` with its reason, or ``refunded``."""
+
+    replacement_id: str
+    status: str
+    code_index: int | None = None
+    evidence: str | None = None
+    reason: str | None = None
+    amount_usd: Decimal | None = None
+    codes: list[CodeIn] | None = None
+
+
+class ReplacementsIn(msgspec.Struct):
+    data: list[ReplacementIn]
+
+
 class ErrorIn(msgspec.Struct):
     error: str = ""

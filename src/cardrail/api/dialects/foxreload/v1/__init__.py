@@ -24,6 +24,7 @@ REPLACEMENT: Final = "/orders/{order_id}/replacement"
 def v1_routes(profile: V1Profile) -> tuple[Route, ...]:
     """All that it answers."""
     goods, orders, webhooks = V1Catalog(profile), V1Orders(profile), V1Webhooks(profile)
+    replacements = V1Replacements(orders, profile)
     return (
         Route("GET", "/catalog", goods.catalog, scope="catalog:read"),
         Route("GET", "/catalog/inventory", goods.inventory, scope="catalog:read"),
@@ -31,7 +32,8 @@ def v1_routes(profile: V1Profile) -> tuple[Route, ...]:
         Route("POST", "/orders", orders.create, scope="orders:write", is_order=True),
         Route("GET", "/orders", orders.list_own, scope="orders:read"),
         Route("GET", "/orders/{order_id}", orders.show, scope="orders:read"),
-        Route("POST", REPLACEMENT, V1Replacements(orders, profile).create, scope="orders:write"),
+        Route("POST", REPLACEMENT, replacements.create, scope="orders:write"),
+        Route("GET", REPLACEMENT, replacements.show, scope="orders:read"),
         Route("POST", "/refunds", V1Refunds(orders).create, scope="orders:write"),
         Route("GET", "/balance", balance, scope="balances:read"),
         Route("POST", "/webhooks", webhooks.register, scope="webhooks:write"),

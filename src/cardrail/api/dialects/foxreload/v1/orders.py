@@ -64,7 +64,7 @@ class V1Orders:
         wallet = wallet_of(call, self._profile)
         if wanted.currency not in (None, wallet):
             raise InvalidBody(detail=f"currency is {wallet} here.", pointer="/currency")
-        key, fields = _key_of(call, wanted.idempotency_key), _fields_of(wanted)
+        key, fields = key_of(call, wanted.idempotency_key), _fields_of(wanted)
         snapshot = call.desk.parts.catalog.current()
         order_id = new_order_id()
         shows_codes = self._profile.first_answer == "current"
@@ -184,7 +184,7 @@ def _one_of(first: Any, second: Any, name: str) -> Any:
     return first if first is not None else second
 
 
-def _key_of(call: Call, in_body: str | None) -> str | None:
+def key_of(call: Call, in_body: str | None) -> str | None:
     """The idempotency key; the header and the body may both have it, if it is the same (7, A7). Raises InvalidHeader, InvalidBody."""
     given = call.header("idempotency-key")
     if given is not None and in_body is not None and given != in_body:

@@ -23,7 +23,7 @@ class V1Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unique_reference: bool = False
     """2.2 does not say that ``reference`` names one order only: a cart of two skus is two orders here."""
     replacement_days: int = 60
-    """2.2 and 7, A24: counted from the delivery."""
+    """2.2 and 7, A24: counted from the delivery, by this surface's own number whatever the native API's is."""
     webhook_codes: bool = False
     """Whether `order.delivered` carries the codes for every endpoint that is registered here, as the vendor's does (4.3); otherwise only
     for one that asks with ``include_codes``. They are opened and audited while sending, and kept nowhere."""

@@ -115,9 +115,23 @@ class ReplacementIn(msgspec.Struct):
 
 
 class ReplacementOut(msgspec.Struct):
+    """A claim: ``status`` is under_review, approved, denied or refunded. What comes after it is null or empty until it is so."""
+
     replacement_id: str
     order_id: str
     status: str
+    code_index: int
+    evidence: str | None
+    reason: str | None
+    """Why it was denied."""
+    amount_usd: str | None
+    """What was refunded."""
+    codes: list[CodeOut]
+    """The new code of an approved one."""
+
+
+class ReplacementsOut(msgspec.Struct):
+    data: list[ReplacementOut]
 
 
 class RefundIn(msgspec.Struct):
