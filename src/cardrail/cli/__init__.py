@@ -26,6 +26,7 @@ from cardrail.cli import (
     order,
     partner,
     reconcile,
+    replacement,
     route,
     serve,
     settle,
