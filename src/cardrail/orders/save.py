@@ -103,16 +103,19 @@ def _write_orders(tx: Tx, sales: Sequence[Sale]) -> None:
     order_rows: list[tuple[Any, ...]] = []
     item_rows: list[tuple[Any, ...]] = []
     allocation_rows: list[tuple[Any, ...]] = []
+    paid: list[tuple[Order, int]] = []
     for sale in sales:
         order = sale.order
         if isinstance(sale.request, PayOrder):
-            store.update_order(tx, order, from_version=order.version - 1)
+            paid.append((order, order.version - 1))
         else:
             order_rows.append(_order_row(order, sale.request))
             item_rows += [store.item_row(order, item) for item in order.items]
         for item in order.items:
             if len(item.allocations) > 1:
                 allocation_rows += store.allocation_rows(order, item)
+    if paid:
+        store.update_orders(tx, paid)
     store.insert_orders(tx, order_rows)
     store.insert_items(tx, item_rows)
     store.insert_allocations(tx, allocation_rows)

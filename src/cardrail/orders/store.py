@@ -12,7 +12,7 @@ from cardrail.kernel import DenominationId, Mode, OrderId, PartnerId
 from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.states import OrderState
 from cardrail.orders.tables import allocations, order_deliveries, order_items, orders
-from cardrail.storage import Tx, bulk_insert, driver_select, events
+from cardrail.storage import Bulk, Tx, bulk_insert, driver_select, events
 from cardrail.vault import Allocation
 
 ORDER_COLUMNS: Final = (
@@ -365,7 +365,7 @@ class StaleOrder(RuntimeError):
     """The order changed under a writer that held its row: a fault of ours."""
 
 
-_UPDATE_ORDER: Final = (
+_update_orders: Final = Bulk(
     sa.update(orders)
     .where(orders.c.id == sa.bindparam("of"), orders.c.version == sa.bindparam("from_version"))
     .values(
@@ -375,58 +375,65 @@ _UPDATE_ORDER: Final = (
         pay_until=sa.bindparam("to_pay_until"),
         revealed_at=sa.bindparam("to_revealed_at"),
         updated_at=sa.bindparam("to_updated_at"),
-        version=orders.c.version + 1,
-    )
+        version=sa.bindparam("to_version"),
+    ),
+    (
+        *("to_state", "to_charged", "to_refunded", "to_pay_until", "to_revealed_at", "to_updated_at", "to_version"),
+        *("of", "from_version"),
+    ),
 )
-_UPDATE_ITEM: Final = (
+_ITEM_CHANGES: Final = ("state", "delivered", "charged_minor", "lot_id", "first_seq", "code_count", "expires_at", "hold_id")
+_update_items: Final = Bulk(
     sa.update(order_items)
     .where(order_items.c.order_id == sa.bindparam("of"), order_items.c.line == sa.bindparam("of_line"))
-    .values(
-        {
-            name: sa.bindparam(f"to_{name}")
-            for name in ("state", "delivered", "charged_minor", "lot_id", "first_seq", "code_count", "expires_at", "hold_id")
-        }
-    )
+    .values({name: sa.bindparam(f"to_{name}") for name in _ITEM_CHANGES}),
+    (*[f"to_{name}" for name in _ITEM_CHANGES], "of", "of_line"),
 )
 
 
 def update_order(tx: Tx, order: Order, *, from_version: int) -> None:
-    """Write the order's new state and sums, compare-and-set on its version; and its items with their first allocations."""
-    written = tx.execute(
-        _UPDATE_ORDER,
-        {
-            "of": order.id,
-            "from_version": from_version,
-            "to_state": order.state.value,
-            "to_charged": order.charged_minor,
-            "to_refunded": order.refunded_minor,
-            "to_pay_until": order.pay_until,
-            "to_revealed_at": order.revealed_at,
-            "to_updated_at": order.updated_at,
-        },
-    )
-    if written.rowcount != 1:
-        raise StaleOrder(order.id)
-    order.version = from_version + 1
-    rows = [(item, item.allocations[0] if item.allocations else None) for item in order.items]
-    tx.execute(
-        _UPDATE_ITEM,
-        [
-            {
-                "of": order.id,
-                "of_line": item.line,
-                "to_state": item.state.value,
-                "to_delivered": item.delivered,
-                "to_charged_minor": item.charged_minor,
-                "to_lot_id": first.lot_id if first else None,
-                "to_first_seq": first.first_seq if first else None,
-                "to_code_count": first.count if first else 0,
-                "to_expires_at": first.expires_at if first else None,
-                "to_hold_id": item.hold_id,
-            }
-            for item, first in rows
-        ],
-    )
+    """``update_orders`` of one."""
+    update_orders(tx, [(order, from_version)])
+
+
+def update_orders(tx: Tx, changed: Sequence[tuple[Order, int]]) -> None:
+    """Write the new state and sums of orders, compare-and-set on the version named; and their items with their first allocations."""
+    rows = []
+    item_rows = []
+    for order, from_version in changed:
+        order.version = from_version + 1
+        rows.append(
+            (
+                order.state.value,
+                order.charged_minor,
+                order.refunded_minor,
+                order.pay_until,
+                order.revealed_at,
+                order.updated_at,
+                order.version,
+                order.id,
+                from_version,
+            )
+        )
+        for item in order.items:
+            first = item.allocations[0] if item.allocations else None
+            item_rows.append(
+                (
+                    item.state.value,
+                    item.delivered,
+                    item.charged_minor,
+                    first.lot_id if first else None,
+                    first.first_seq if first else None,
+                    first.count if first else 0,
+                    first.expires_at if first else None,
+                    item.hold_id,
+                    order.id,
+                    item.line,
+                )
+            )
+    if _update_orders(tx, rows) != len(rows):
+        raise StaleOrder(" ".join([order.id for order, _ in changed]))
+    _update_items(tx, item_rows)
 
 
 _WAITING: Final = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,8 +10,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from cardrail.access import Principal
-from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, query_of
+from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, kept_in, principal_of, query_of
+from cardrail.api.gate import ORIGIN, buyer_of
 from cardrail.api.http import parse_moment
+from cardrail.api.placing import Placing
 from cardrail.api.render import Codes, encode, history_out, line_codes_out, order_out
 from cardrail.api.wire import (
     HistoryStepOut,
@@ -26,15 +27,12 @@ from cardrail.api.wire_replacements import OrderAllCodesOut, OrderLineCodesOut
 from cardrail.kernel import OrderId, is_id
 from cardrail.orders import (
     Buyer,
-    CredentialChanged,
     InvalidationPolicy,
     Order,
     OrderFilter,
     OrderNotFound,
     OrderState,
     PayOrder,
-    Refused,
-    Repeated,
     cancel_order,
     get_order,
     invalidate_order,
@@ -204,44 +202,22 @@ async def invalidate(request: HttpRequest, order_id: FromPath[str]) -> Response[
 )
 async def pay(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Pay an order that was placed with `payment: later`."""
-    desk, wanted = desk_of(request), _order_id(order_id)
+    desk, wanted, origin = desk_of(request), _order_id(order_id), kept_in(request, ORIGIN)
     buyer = buyer_in(request)
     unpaid = await desk.read(lambda: get_order(desk.parts.db, buyer, wanted))
     units = sum([item.quantity for item in unpaid.items])
-    order = await _paid(request, PayOrder(wanted, buyer_in(request, unpaid.currency), units))
-    desk.meters.order(order.state.value)
-    return answer(order_out(order, await desk.on_thread(lambda: opened_codes(desk, order))))
 
+    def command(principal: Principal) -> PayOrder:
+        return PayOrder(wanted, buyer_of(principal, origin, unpaid.currency), units)
 
-async def _paid(request: HttpRequest, command: PayOrder) -> Order:
-    """What the lane makes of it. If the access data moved meanwhile, the credential is checked anew, once."""
-    desk = desk_of(request)
-    outcome = await desk.parts.lane.submit(command, _loop())
-    if isinstance(outcome, Refused) and isinstance(outcome.error, CredentialChanged):
-        await desk.gate.refresh()
-        principal: Principal = await desk.gate.authenticate(request.scope)
-        principal.require("orders:write")
-        outcome = await desk.parts.lane.submit(
-            PayOrder(command.order_id, buyer_in(request, command.buyer.currency), command.units), _loop()
-        )
-    if isinstance(outcome, Refused):
-        raise outcome.error
-    if isinstance(outcome, Repeated):
-        return await _again(desk, command.buyer, outcome.order_id)
-    order: Order = outcome.order
-    return order
+    async def again() -> Principal:
+        found = await desk.gate.authenticate(request.scope)
+        found.require("orders:write")
+        return found
 
-
-async def _again(desk: Desk, buyer: Buyer, order_id: OrderId) -> Order:
-    """An order that was paid before: as it stands, its codes included where the key may see them."""
-    parts = desk.parts
-    if not buyer.may_reveal:
-        return await desk.read(lambda: get_order(parts.db, buyer, order_id))
-    return await desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, order_id))
-
-
-def _loop() -> Any:
-    return asyncio.get_running_loop()
+    placing = Placing(desk)
+    order, _ = await placing.place(principal_of(request), command, again)
+    return answer(order_out(order, await placing.opened(order)))
 
 
 def _order_id(text: str) -> OrderId:
