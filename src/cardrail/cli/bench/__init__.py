@@ -9,7 +9,20 @@ import typer
 
 from cardrail.cli.context import EXIT_REFUSED, EXIT_USAGE, err, out, show_json
 
-NAMES = ("orders", "latency", "stock", "past", "large", "import", "catalog", "race", "settlement", "dialects", "webhooks")
+NAMES = (
+    "orders",
+    "latency",
+    "stock",
+    "past",
+    "large",
+    "import",
+    "catalog",
+    "race",
+    "settlement",
+    "dialects",
+    "suppliers",
+    "webhooks",
+)
 
 
 def bench(

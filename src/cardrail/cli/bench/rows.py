@@ -20,6 +20,7 @@ from cardrail.cli.bench.postgres import Postgres
 from cardrail.cli.bench.report import Row
 from cardrail.cli.bench.settlement import measure
 from cardrail.cli.bench.site import RACE_SKU, Site, site
+from cardrail.cli.bench.suppliers import suppliers
 from cardrail.cli.bench.webhooks import webhooks
 from cardrail.cli.bench.yardstick import Yardstick
 
@@ -450,5 +451,6 @@ ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "race": race,
     "settlement": settlement,
     "dialects": lambda bench: dialects(bench.rounds, bench.progress),
+    "suppliers": lambda bench: suppliers(bench.rounds, bench.progress, bench.postgres, quick=bench.quick),
     "webhooks": lambda bench: webhooks(bench.rounds, bench.progress, bench.postgres, quick=bench.quick),
 }

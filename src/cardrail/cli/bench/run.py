@@ -14,7 +14,7 @@ from cardrail.cli.bench.rows import ROWS, Bench
 from cardrail.cli.bench.yardstick import Yardstick
 from cardrail.cli.context import err
 
-WITH_POSTGRES: Final = {"orders", "latency", "webhooks"}
+WITH_POSTGRES: Final = {"orders", "latency", "suppliers", "webhooks"}
 WITH_YARDSTICK: Final = {"orders"}
 YARDSTICK_SECONDS: Final = 10
 

@@ -184,14 +184,17 @@ def _costs(places: _Places, size: Size, advance: Callable[[], None]) -> list[Row
             with places.one(**settings) as told, places.one() as quiet:
                 for path in ("0", "1"):
                     told.cardrail.webhooks.create(told.partner_id, Mode.LIVE, url=receivers.url(path), who=Who("bench"))
-                shares = []
+                shares, dearer = [], []
                 for turn in range(size.pairs + 1):
-                    found: dict[int, float] = {}
+                    found: dict[int, tuple[float, float]] = {}
                     for place in (told, quiet) if turn % 2 else (quiet, told):
                         place.top_up(size.orders)
-                        found[id(place)] = _must(place.load([place.order()], seconds=60, count=size.orders)[0]).rate
+                        result, cpu = place.load([place.order()], seconds=60, count=size.orders)
+                        found[id(place)] = (_must(result).rate, cpu)
                     if turn:  # the first is not counted: connections, caches
-                        shares.append(found[id(told)] / found[id(quiet)])
+                        with_them, without = found[id(told)], found[id(quiet)]
+                        shares.append(with_them[0] / without[0])
+                        dearer.append(with_them[1] / without[1] - 1)
                         advance()
             share = median(shares)
             rows.append(
@@ -201,7 +204,10 @@ def _costs(places: _Places, size: Size, advance: Callable[[], None]) -> list[Row
                     target="shown" if least is None else f"≥ {least}",
                     measured=f"{share:.2f}",
                     met=None if least is None else share >= least,
-                    details={"pairs": ", ".join([f"{one:.2f}" for one in sorted(shares)])},
+                    details={
+                        "pairs": ", ".join([f"{one:.2f}" for one in sorted(shares)]),
+                        "processor time of the server per order": f"{median(dearer):+.0%}",
+                    },
                 )
             )
     finally:
