@@ -110,7 +110,9 @@ def _newest() -> str | None:
 @get("/metrics", opt=describe("Meters for Prometheus", "text/plain", tag="Operating", is_public=True))
 async def show_meters(request: HttpRequest) -> Response[bytes]:
     """Requests, their times, orders, and the lane."""
-    return Response(desk_of(request).meters.text(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
+    desk = desk_of(request)
+    await desk.meters.look(desk.read)
+    return Response(desk.meters.text(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
 
 @get(

@@ -43,6 +43,7 @@ from cardrail.delivery.messages import (
     wish_of,
 )
 from cardrail.delivery.model import Claim, LinkSigner, Protection, Wish, check_wish
+from cardrail.delivery.store import message_backlog
 from cardrail.delivery.words import RIGHT_TO_LEFT
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "list_claims",
     "list_messages",
     "make_claims",
+    "message_backlog",
     "note_bounce",
     "open_claim",
     "own_messages",

@@ -7,6 +7,7 @@ is written and its first attempt enqueued, in one transaction. A job's arguments
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -72,6 +73,8 @@ class PostOffice:
     colour: str = "#1d4ed8"
     backoff: tuple[int, ...] = BACKOFF_SECONDS
     jitter: Callable[[], float] = field(default=lambda: random.uniform(0.9, 1.1))  # noqa: S311  # spreads load, guards nothing
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Attempts of this process, by channel and what came of them."""
 
 
 def register_messages(jobs: Jobs, office: PostOffice) -> None:
@@ -352,6 +355,7 @@ def _settle(office: PostOffice, tx: Tx, message_id: str, attempt: int, sent: Sen
         return "gone" if row is None else str(row.state)
     now = to_micros(office.clock.now())
     tries = attempt + 1
+    office.counts[row.channel, "sent" if sent.ok else "failed"] += 1
     if sent.ok:
         store.set_outcome(tx, message_id, "sent", tries, provider_id=sent.provider_id, sent_at=now)
         insert_events(tx, [_event("message.sent", row, 2, now, "system")])

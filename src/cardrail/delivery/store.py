@@ -34,6 +34,17 @@ _NEW_PIN: Final = (
 )
 
 
+_WAITING: Final = sa.select(sa.func.count(), sa.func.min(messages.c.due_at)).where(
+    sa.literal_column("messages.state = 'waiting'"), messages.c.due_at <= sa.bindparam("now")
+)
+
+
+def message_backlog(tx: Tx, now: int) -> tuple[int, int | None]:
+    """Messages that should have gone out by now and wait, and since when the oldest of them does."""
+    count, oldest = tx.execute(_WAITING, {"now": now}).one()
+    return int(count), oldest
+
+
 def load_claim(tx: Tx, claim_id: str, *, lock: bool = False) -> Claim | None:
     query = _CLAIM.with_for_update() if lock else _CLAIM
     row = tx.execute(query, {"of": claim_id}).one_or_none()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cardrail.access import SecretSealer
 from cardrail.jobs import Jobs
-from cardrail.kernel import Secret
+from cardrail.kernel import Mode, Secret
 from cardrail.orders import follow_notice, retry_notice, take_notice
 from cardrail.sourcing import (
     WAITS_SECONDS,
@@ -30,7 +30,7 @@ from cardrail.sourcing import (
     set_receiver,
 )
 from cardrail.storage import metadata
-from tests.sourcing.build import Mode, Supplied, states
+from tests.sourcing.build import Supplied, states
 
 SEALER = SecretSealer(b"s" * 32)
 
