@@ -52,7 +52,8 @@ def chores(cardrail: Cardrail) -> list[Chore]:
 
     def sync(*, whole: bool) -> int:
         jump_bps = cardrail.settings.supplier_cost_jump_percent * 100
-        return sync_suppliers(db, clock, cardrail.audit, cardrail.buying.connectors, jump_bps=jump_bps, whole=whole)
+        connectors, snapshot = cardrail.buying.connectors, cardrail.catalog.current()
+        return sync_suppliers(db, clock, cardrail.audit, connectors, jump_bps=jump_bps, whole=whole, snapshot=snapshot)
 
     def purge_supplier_webhooks() -> int:
         """Those that wait for nobody, and secrets that were rotated out."""

@@ -102,3 +102,34 @@ def test_pairs_of_a_file_are_mapped_all_or_none(run: Any, tmp_path: Path) -> Non
     run("supplier", "map", "sim", status=2)
     run("supplier", "accept", "sim", status=2)
     assert "No cost waits" in run("supplier", "accept", "sim", "--all")
+
+
+def test_rules_and_routes_are_added_listed_and_taken_back(run: Any) -> None:
+    run(*SIMULATED)
+    run("supplier", "sync", "sim")
+    made = run("supplier", "rule", "add", "sim", "CARD", "--name", "*test_ok", "--json")
+    assert made["mapped"] == [{"supplier_sku": "TEST_OK", "sku": "CARD"}]
+    assert (made["when"], made["product"]) == ({"name": "*test_ok"}, "CARD")
+    assert run("supplier", "rule", "list", "sim", "--json")["items"][0]["count"] == 1
+    assert "1 mappings are undone" in run("supplier", "rule", "remove", made["id"])
+    assert "name its --currency" in run("supplier", "rule", "add", "sim", "CARD", "--name", "*", "--face", "10", status=2)
+    set_ = run("route", "set", "CARD", "pinned", "--supplier", "sim", "--margin-floor", "2.5", "--json")
+    assert (set_["supplier"], set_["margin_floor_percent"]) == ("sim", "2.50")
+    assert [one["for"] for one in run("route", "list", "--json")["items"]] == ["CARD"]
+    assert "no rule of its own" in run("route", "clear", "CARD")
+    assert "No routing rule" in run("route", "clear", "CARD", status=3)
+    assert "is retired" in run("supplier", "retire", "sim", "--yes")
+
+
+def test_a_rest_supplier_begins_with_the_template(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    text = run("supplier", "template")
+    path.write_text(text.replace("poll_seconds = 5 ", "poll_secs = 5 "))
+    add = ("supplier", "add", "rest", "acme", "--currency", "INR", "-c", f"file={path}", "--secrets", "-")
+    secret = json.dumps({"key": "k-very-secret"})
+    line = next(n for n, one in enumerate(path.read_text().splitlines(), 1) if "poll_secs" in one)
+    assert f"line={line}" in run(*add, status=1, typed=secret)
+    path.write_text(text)
+    assert "needs this secret" in run(*add, status=1, typed=json.dumps({}))
+    run(*add, typed=secret)
+    assert "k-very-secret" not in run("supplier", "show", "acme") + run("supplier", "test", "acme", status=1)

@@ -14,7 +14,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from cardrail.bootstrap import Cardrail
-from cardrail.cli import supplier_webhook
+from cardrail.cli import supplier_rules, supplier_webhook
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
 from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
 from cardrail.sourcing import (
@@ -60,6 +60,8 @@ from cardrail.sourcing.connectors.rest import EXAMPLE
 
 app = typer.Typer(help="Suppliers: connect them, sync what they sell, map it to skus, watch them.", no_args_is_help=True)
 app.add_typer(supplier_webhook.app, name="webhook")
+
+app.add_typer(supplier_rules.app, name="rule")
 
 ACTOR = "cli"
 PAIRS_MAX = 100_000
@@ -243,6 +245,17 @@ def disable(supplier: SupplierArg, as_json: AsJson = False) -> None:
     _set_state(supplier, SupplierState.PAUSED, "gets no new orders.", as_json=as_json)
 
 
+@app.command()
+def retire(supplier: SupplierArg, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Be done with it: it is asked nothing any more, and left out of most lists. `enable` takes it back.
+
+    Refused while purchases there are not resolved: `disable` it until they are.
+    """
+    if not yes and not as_json:
+        typer.confirm(f"Retire {supplier}?", abort=True, err=True)
+    _set_state(supplier, SupplierState.RETIRED, "is retired.", as_json=as_json)
+
+
 # --- what they sell ---------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +279,7 @@ def sync(
             supplier,
             jump_bps=ctx.settings.supplier_cost_jump_percent * 100,
             actor=ACTOR,
+            snapshot=ctx.catalog.current(),
             take_missing=take_missing,
             progress=lambda count: progress.update(task, description=f"{count} products"),
         )
@@ -289,7 +303,7 @@ def products_(
     with open_context() as ctx, ctx.db.read() as tx:
         one = get_supplier(tx, supplier)
         found = list(unmapped(tx, one.id)) if only_unmapped else load_products(tx, one.id)
-        skus = _skus(ctx, load_mappings(tx, one.id))
+        skus = _skus(ctx, [mapping for mapping in load_mappings(tx, one.id) if mapping.is_enabled])
     wanted = find.casefold()
     found = [
         row
@@ -579,6 +593,8 @@ def _show_report(report: SyncReport) -> None:
         out.print(f"{change.kind}: {escape(change.sku)} {escape(change.name)}: {escape(change.words)}")
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
     out.print(f"{report.listed} listed: {counts}, {report.restocked} with another stock.")
+    if report.mapped:
+        out.print(f"{report.mapped} mapped by rule.")
     if report.unusable:
         out.print(f"{report.unusable} cannot be kept: an unknown currency, or an amount that is none.")
     if report.withheld:

@@ -2,8 +2,8 @@
 
 SourcingError
 ├── SupplierNotFound, SupplierNameTaken, UnknownConnector, InvalidSupplierConfig
-├── SupplierProductNotFound, MappingNotFound, MappingRefused
-├── InvalidRoute
+├── SupplierProductNotFound, MappingNotFound, MappingRefused, InvalidMappingRule, MappingRuleNotFound
+├── InvalidRoute, RouteNotFound, SupplierOwesAnswers
 ├── AttemptNotFound
 ├── ReceiverNotFound, NoSupplierWebhooks, InvalidReceiver, NoticeNotFound
 ├── WebhookForged, WebhookStale, WebhookUnreadable
@@ -73,6 +73,30 @@ class InvalidRoute(SourcingError):
     """The routing rule cannot be kept: its policy or its supplier does not exist, or it is pinned to nobody."""
 
     code = "invalid_route"
+
+
+class InvalidMappingRule(SourcingError):
+    """The rule would map too much, or nothing."""
+
+    code = "invalid_mapping_rule"
+
+
+class MappingRuleNotFound(SourcingError):
+    """There is no such rule."""
+
+    code = "mapping_rule_not_found"
+
+
+class RouteNotFound(SourcingError):
+    """No routing rule was set for this."""
+
+    code = "routing_rule_not_found"
+
+
+class SupplierOwesAnswers(SourcingError):
+    """Purchases at this supplier are not resolved yet; it can be disabled, and retired when they are."""
+
+    code = "supplier_owes_answers"
 
 
 class AttemptNotFound(SourcingError):

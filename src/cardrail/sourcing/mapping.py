@@ -243,12 +243,20 @@ def unmap_product(
         ended = [
             one
             for one in products.load_mappings(tx, supplier.id)
-            if one.supplier_sku == supplier_sku and (offer is None or one.denomination_id == offer.denomination_id)
+            if one.supplier_sku == supplier_sku
+            and one.is_enabled
+            and (offer is None or one.denomination_id == offer.denomination_id)
         ]
         if not ended:
             raise MappingNotFound(supplier=supplier.name, supplier_sku=supplier_sku, **({} if sku is None else {"sku": sku}))
+        at = to_micros(clock.now())
         for one in ended:
-            products.delete_mapping(tx, one)
+            if one.mapped_by.startswith("mrl_"):  # its rule would make it again: the operator's no stays
+                store.put_mapping(
+                    tx, one.denomination_id, one.supplier_id, one.supplier_sku, is_enabled=False, mapped_by=actor, at=at
+                )
+            else:
+                products.delete_mapping(tx, one)
         bump_version(tx, SUPPLY_VERSION)
         details = {"name": supplier.name, "supplier_sku": supplier_sku, "denominations": [one.denomination_id for one in ended]}
         audit.append(tx, [audit_entry(clock.now(), actor, "supplier.unmapped", subject=supplier.id, details=details)])

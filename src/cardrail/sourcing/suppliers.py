@@ -13,7 +13,7 @@ from cardrail.access import SecretSealer
 from cardrail.kernel import Clock, Mode, Secret, currency, new_id, to_micros
 from cardrail.sourcing import store
 from cardrail.sourcing.connector import TIMINGS, Capabilities, Connector, ConnectorKind, Setup
-from cardrail.sourcing.errors import InvalidSupplierConfig, SupplierNotFound
+from cardrail.sourcing.errors import InvalidSupplierConfig, SupplierNotFound, SupplierOwesAnswers
 from cardrail.sourcing.model import NewSupplier, Supplier, SupplierState
 from cardrail.sourcing.registry import connector_kind
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, bump_version
@@ -78,11 +78,16 @@ def change_supplier(
     priority: int | None = None,
     weight: int | None = None,
 ) -> Supplier:
-    """Change what is given; configuration and secrets are replaced whole. Raises SupplierNotFound, InvalidSupplierConfig."""
+    """Change what is given; configuration and secrets are replaced whole.
+
+    Raises SupplierNotFound, InvalidSupplierConfig, SupplierOwesAnswers (retired while purchases are open).
+    """
     with db.transaction() as tx:
         known = store.find_supplier(tx, name_or_id, lock=True)
         if known is None:
             raise SupplierNotFound(supplier=name_or_id)
+        if state is SupplierState.RETIRED and (waiting := store.open_attempts(tx, [known.id])):
+            raise SupplierOwesAnswers(supplier=known.name, purchases=len(waiting))
         changed = replace(
             known,
             state=state or known.state,

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from cardrail.catalog import CatalogSnapshot
 from cardrail.kernel import BPS_ONE, CardrailError, Clock, Money, currency, format_minor, to_micros
 from cardrail.sourcing import products, store
 from cardrail.sourcing.asking import asked
@@ -21,6 +22,7 @@ from cardrail.sourcing.connector import Connector, SupplierProduct
 from cardrail.sourcing.errors import NotSupported, SourcingError, SupplierProductNotFound
 from cardrail.sourcing.model import Supplier, SupplierState
 from cardrail.sourcing.products import KeptProduct
+from cardrail.sourcing.rules import apply_rules
 from cardrail.sourcing.suppliers import Connectors, get_supplier
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
 
@@ -41,7 +43,7 @@ class Change:
     sku: str
     name: str
     kind: str
-    """new | changed | held (its cost jumped) | gone | back."""
+    """new | changed | held (its cost jumped) | gone | back | mapped (by a rule)."""
     words: str
 
 
@@ -58,16 +60,19 @@ class SyncReport:
     """Listed in a way that cannot be kept: an unknown currency, a negative amount."""
     withheld: int = 0
     """Products that are listed no more, and stay as they were, because they are most of what there was."""
+    mapped: int = 0
+    """Mappings that the supplier's rules made."""
     changes: list[Change] = field(default_factory=list)
 
     def note(self, change: Change) -> None:
-        self.counts[change.kind] += 1
+        if change.kind in self.counts:
+            self.counts[change.kind] += 1
         if len(self.changes) < CHANGES_MAX:
             self.changes.append(change)
 
     @property
     def has_changes(self) -> bool:
-        return any(self.counts.values()) or bool(self.withheld)
+        return any(self.counts.values()) or bool(self.withheld) or bool(self.mapped)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -228,11 +233,13 @@ def sync_supplier(
     *,
     jump_bps: int,
     actor: str,
+    snapshot: CatalogSnapshot | None = None,
     take_missing: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> SyncReport:
-    """Ask for the whole catalog, then for stock and costs of what is mapped where the catalog does not tell them, and write what differs.
+    """Ask for the whole catalog, map by its rules, ask for stock and costs of what is mapped where the catalog does not tell them.
 
+    What differs is written. ``snapshot``: our catalog; without it no rule is applied.
     ``take_missing``: also take it for true that most of the catalog is gone. Raises SupplierNotFound, NotSupported, SupplierError's kinds.
     """
     with db.read() as tx:
@@ -246,6 +253,10 @@ def sync_supplier(
         told = asked("catalog", lambda: _listed(supplier, connector.catalog(), to_micros(clock.now()), report, progress))
         _write(db, clock, supplier, told, report, jump_bps=jump_bps, keeps_stock=able.has_stock)
         _drop(db, clock, supplier, told, report, take_missing=take_missing)
+    if snapshot is not None:
+        for made in apply_rules(db, clock, audit, snapshot, supplier, actor=actor):
+            report.mapped += 1
+            report.note(Change(made.product.supplier_sku, made.product.name, "mapped", f"is {made.offer.sku}, by {made.rule.id}"))
     _refresh(db, clock, supplier, connector, report, jump_bps=jump_bps)
     _finish(db, clock, audit, supplier, report, actor)
     return report
@@ -263,15 +274,26 @@ def refresh_supplier(
     return report
 
 
-def sync_suppliers(db: Database, clock: Clock, audit: AuditLog, connectors: Connectors, *, jump_bps: int, whole: bool) -> int:
+def sync_suppliers(
+    db: Database,
+    clock: Clock,
+    audit: AuditLog,
+    connectors: Connectors,
+    *,
+    jump_bps: int,
+    whole: bool,
+    snapshot: CatalogSnapshot | None = None,
+) -> int:
     """Every active supplier in turn: its catalog, or only stock and costs; how many answered. One that does not keeps nobody waiting."""
     with db.read() as tx:
         active = [one for one in store.list_suppliers(tx) if one.state is SupplierState.ACTIVE]
     count = 0
     for one in active:
-        run = sync_supplier if whole else refresh_supplier
         try:
-            run(db, clock, audit, connectors, one.id, jump_bps=jump_bps, actor="system")
+            if whole:
+                sync_supplier(db, clock, audit, connectors, one.id, jump_bps=jump_bps, actor="system", snapshot=snapshot)
+            else:
+                refresh_supplier(db, clock, audit, connectors, one.id, jump_bps=jump_bps, actor="system")
             count += 1
         except NotSupported:
             continue
@@ -429,7 +451,7 @@ def _finish(db: Database, clock: Clock, audit: AuditLog, supplier: Supplier, rep
         if report.counts["held"]:
             store.load_health(tx, supplier.id, lock=True)
             _tell_held(tx, supplier, report.changes, report.counts["held"], to_micros(now))
-        details = {"name": supplier.name, **report.counts, "withheld": report.withheld}
+        details = {"name": supplier.name, **report.counts, "mapped": report.mapped, "withheld": report.withheld}
         audit.append(tx, [audit_entry(now, actor, "supplier.synced", subject=supplier.id, details=details)])
 
 
