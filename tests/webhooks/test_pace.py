@@ -241,3 +241,22 @@ def test_a_name_that_has_no_address_says_so() -> None:
             await Names(lookup).find("nowhere.example", 443)
 
     asyncio.run(run())
+
+
+# --- what is seen of it -----------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_counted_where_it_waits(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardrail.webhooks.sender.GAUGE_SECONDS", 0.0)
+    with a_receiver(status(500)) as receiver:
+        hooks.endpoint(receiver.url)
+        begun = hooks.clock.now()
+        hooks.sender.pace = replace(hooks.sender.pace, is_paused=True)
+        hooks.order(2)
+        hooks.send()
+        counts = hooks.sender.counts
+        assert (counts.behind, counts.waiting, counts.oldest_at) == (2, 0, begun)
+        hooks.sender.pace = replace(hooks.sender.pace, is_paused=False)
+        hooks.send()
+        assert (counts.behind, counts.waiting, counts.oldest_at) == (0, 2, begun)
+        assert (counts.delivered, counts.failed) == (0, 2)

@@ -122,8 +122,10 @@ class Counts:
     disabled: int = 0
     waiting: int = 0
     """Deliveries at enabled endpoints, of all workers, as of a few seconds ago."""
+    behind: int = 0
+    """Events that nobody has made into deliveries yet."""
     oldest_at: datetime | None = None
-    """When the event of the oldest of them was."""
+    """When the oldest event was that waits in either way."""
 
 
 @dataclass(slots=True)
@@ -348,11 +350,17 @@ class Sender:
         self._known = known
 
     def _gauge(self, tx: Tx) -> None:
-        """Now and then, see how much waits."""
-        now = time.monotonic()
-        if now >= self._gauge_at:
-            self.counts.waiting, self.counts.oldest_at = backlog(tx)
-            self._gauge_at = time.monotonic() + GAUGE_SECONDS
+        """Now and then, see how much waits: deliveries, and events that are no deliveries yet."""
+        if time.monotonic() < self._gauge_at:
+            return
+        self.counts.waiting, oldest_at = backlog(tx)
+        position = self._position(tx) if self._known.endpoints else 0
+        self.counts.behind = max(0, sequenced_through(tx, "events") - position) if self._known.endpoints else 0
+        if self.counts.behind:
+            first = event_of(store.new_events(tx, position, 1)[0]).at
+            oldest_at = first if oldest_at is None else min(first, oldest_at)
+        self.counts.oldest_at = oldest_at
+        self._gauge_at = time.monotonic() + GAUGE_SECONDS
 
     def _position(self, tx: Tx) -> int:
         """How far events were made into deliveries; nothing is due of what came before the oldest endpoint."""
