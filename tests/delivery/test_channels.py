@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cardrail.delivery import ChannelNotSet, Letter, Mail, Telegram
+from cardrail.delivery import ChannelNotSet, Letter, Mail, Telegram, draw_barcode
 from cardrail.kernel import FrozenClock, Secret
 
 LETTER = Letter(
@@ -99,6 +99,31 @@ def test_a_mail_arrives_with_a_text_and_an_html_part(mail: Mail, inbox: Inbox) -
     assert "&lt;Ann&gt;" in html.get_content()
     assert 'dir="rtl"' in html.get_content()
     assert "<img" not in html.get_content()
+
+
+def test_a_code_s_drawing_comes_along_and_nothing_is_fetched(mail: Mail, inbox: Inbox) -> None:
+    code = draw_barcode("QR", "CODE-1")
+    assert code is not None
+    shown = replace(
+        LETTER, secrets=("CODE-1 <", "CODE-2"), pictures=((0, "QR", code.png()),), how=("1. Go.\n2. Show.",), brand="Tea & Co"
+    )
+    assert mail.send(replace(shown, others=("https://gifts.example/c/SECOND",))).ok
+    (message,) = inbox.taken
+    html, text = message.get_body(("related", "html")), message.get_body(("plain",))
+    assert html is not None
+    assert text is not None
+    whole, picture = list(html.iter_parts())
+    page = whole.get_content()
+    assert ("CODE-1 &lt;" in page, page.count("<img"), 'src="cid:code-0"' in page, "Tea &amp; Co" in page) == (
+        True,
+        1,
+        True,
+        True,
+    )
+    assert page.count('href="https://gifts.example/c/') == 2
+    assert (picture["Content-ID"], picture.get_content()) == ("<code-0>", code.png())
+    assert "http" not in page.replace("https://gifts.example/c/", "")
+    assert "2. Show." in text.get_content()
 
 
 @pytest.mark.parametrize(("address", "is_final"), [("nobody@example.org", True), ("later@example.org", False)])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from cardrail.catalog import import_catalog
 from cardrail.delivery import (
     ChannelNotSet,
+    InvalidDelivery,
     Letter,
     MessageNotFound,
     PostOffice,
@@ -232,3 +235,38 @@ def test_what_was_withdrawn_is_not_sent_as_a_code(world: ClaimWorld) -> None:
     (letter,) = post.postman.letters
     assert letter.secrets == ()
     assert world.signer.token(made[0].claim.id) not in repr([letter.link, letter.after])
+
+
+def test_a_message_with_codes_says_how_to_redeem_them_in_the_recipient_s_language(world: ClaimWorld) -> None:
+    german, english = (
+        {"name": "Teegutschein", "instructions": "An der Kasse zeigen."},
+        {"instructions": "Show it.", "terms": "No cash."},
+    )
+    texts = json.dumps({"de": german, "en": english})
+    head = "product_code,name,brand,country,currency,denomination_type,face_values,barcode,translations\n"
+    cells = texts.replace('"', '""')
+    sheet = f'{head}TEA,Tea voucher,Tea house,IN,INR,fixed,100,QR,"{cells}"\n'
+    import_catalog(world.db, world.clock, world.audit, sheet.encode(), actor="test")
+    world.catalog.refresh()
+    post = Post(world, codes_allowed=True, catalog=world.catalog)
+    deliver_order(post.office, post.order(include_codes=True, language="de").id)
+    deliver_order(post.office, post.order(language="de").id)
+    post.run()
+    full, plain = post.postman.letters
+    assert full.subject == "Teegutschein für Sie"
+    assert full.how == ("An der Kasse zeigen.", "No cash.")
+    assert [(place, words, png[:4]) for place, words, png in full.pictures] == [(0, "Der Code zum Scannen", b"\x89PNG")]
+    assert (plain.how, plain.pictures, plain.secrets) == ((), (), ())
+
+
+def test_a_message_goes_elsewhere_if_the_address_was_mistyped(world: ClaimWorld) -> None:
+    post = Post(world)
+    deliver_order(post.office, post.order(email="ann@exmaple.org").id)
+    (row,) = post.rows()
+    new = resend_message(post.office, row.id, actor="cli", address="ann@example.org")
+    assert (new.address, new.state) == ("ann@example.org", "waiting")
+    assert world.count("audit", action="message.resent", subject=new.id) == 1
+    with pytest.raises(InvalidDelivery):
+        resend_message(post.office, row.id, actor="cli", address="ann")
+    with pytest.raises(MessageNotFound):
+        resend_message(post.office, row.id, actor="key", buyer=world.a_partner("INR"))

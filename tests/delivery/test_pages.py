@@ -10,12 +10,15 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from cardrail.api.claim.words import WORDS, language_of
+from cardrail.catalog import set_barcode
 from cardrail.config import Settings
 from cardrail.kernel import Mode
 from cardrail.vault import create_key_file
 from tests.api.build import Served, assert_problem
+from tests.api.conftest import serving
 
 LOGO = b"\x89PNG not really"
 
@@ -261,3 +264,37 @@ def test_a_form_that_is_none_of_ours_is_a_form_without_a_pin(server: Served, rec
 def test_a_wait_beyond_all_measure_is_the_longest_wait(server: Served) -> None:
     body = {"items": [{"sku": "TEA", "quantity": 1}]}
     assert server.live.post("/v1/orders", json=body, headers={"Prefer": "wait=" + "9" * 5_000}).status_code == 201
+
+
+def test_an_order_s_messages_are_seen_and_sent_again_by_its_partner(mailing: Served) -> None:
+    placed = mailing.order(delivery={"email": "ann@example.org"})
+    (message,) = mailing.live.get(f"/v1/orders/{placed['id']}/messages").json()["data"]
+    assert (message["channel"], message["address"], message["state"]) == ("email", "ann@example.org", "waiting")
+    again = mailing.live.post(f"/v1/messages/{message['id']}/resend", json={"address": "ann@example.com"})
+    assert (again.status_code, again.json()["address"]) == (201, "ann@example.com")
+    assert len(mailing.live.get(f"/v1/orders/{placed['id']}/messages").json()["data"]) == 2
+    stranger = mailing.stranger()
+    assert_problem(stranger.get(f"/v1/orders/{placed['id']}/messages"), 404, "order_not_found")
+    assert_problem(stranger.post(f"/v1/messages/{message['id']}/resend"), 404, "message_not_found")
+    assert_problem(mailing.live.post(f"/v1/messages/{message['id']}/resend", json={"address": "ann"}), 422, "invalid_delivery")
+
+
+@pytest.fixture
+def mailing(settings: Settings) -> Iterator[Served]:
+    """A server that has a mail server, which nobody asks here."""
+    with serving(
+        settings.model_copy(update={"smtp_url": SecretStr("smtp://127.0.0.1:1"), "mail_from": "gifts@tea.example"})
+    ) as served:
+        served.cardrail.jobs.prepare()
+        yield served
+
+
+def test_a_code_that_is_scanned_is_drawn_beside_its_text(server: Served, recipient: httpx2.Client) -> None:
+    set_barcode(server.cardrail.db, server.cardrail.clock, server.cardrail.audit, "TEA", "CODE128", actor="test")
+    server.settle()
+    claim = a_link(server, language="de")
+    page = recipient.post(claim["url"]).text
+    (drawn,) = [one for one in Outline(page).all("svg") if one.get("role") == "img"]
+    assert drawn["aria-label"] == "Strichcode mit dem Code"
+    assert claim["code"] in page
+    assert "<svg" not in recipient.get(claim["url"]).text
