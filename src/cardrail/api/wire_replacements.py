@@ -30,6 +30,7 @@ ReplacementReasonName = Literal[
     "wrong_value",
     "wrong_region",
     "incomplete",
+    "not_received",
     "other",
 ]
 

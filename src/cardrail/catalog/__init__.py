@@ -40,7 +40,7 @@ from cardrail.catalog.set_barcode import set_barcode
 from cardrail.catalog.set_prices import NEW_RULE, create_price_list, remove_price_rule, set_price_rule, set_rate
 from cardrail.catalog.sheets import Problem
 from cardrail.catalog.snapshot import CatalogCache, CatalogSnapshot, load_snapshot
-from cardrail.catalog.store import load_rates
+from cardrail.catalog.store import load_rates, topups_among
 
 __all__ = [
     "BARCODES",
@@ -113,5 +113,6 @@ __all__ = [
     "set_price_rule",
     "set_rate",
     "show_rate",
+    "topups_among",
     "use_quotes",
 ]

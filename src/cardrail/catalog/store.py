@@ -67,6 +67,18 @@ def load_products(tx: Tx) -> Sequence[Row]:
     return tx.execute(_PRODUCTS).all()
 
 
+_TOPUPS = (
+    sa.select(denominations.c.id)
+    .join(products, products.c.id == denominations.c.product_id)
+    .where(products.c.kind == "topup", denominations.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
+
+
+def topups_among(tx: Tx, denomination_ids: Iterable[str]) -> set[str]:
+    """Which of these denominations are top-ups: what they deliver is in somebody's account, and their codes are receipts."""
+    return set(tx.execute(_TOPUPS, {"ids": list(denomination_ids)}).scalars())
+
+
 def load_denominations(tx: Tx) -> Sequence[Row]:
     """All denominations, by product and id."""
     return tx.execute(_DENOMINATIONS).all()

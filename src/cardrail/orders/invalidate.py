@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cardrail.catalog import topups_among
 from cardrail.kernel import Clock, OrderId, from_micros, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book
 from cardrail.orders.errors import InvalidationRefused, InvalidTransition, RefundTooLarge
@@ -59,8 +60,9 @@ def invalidate_order(
         left = order.charged_minor - order.refunded_minor
         if expected_minor is not None and expected_minor != left:
             raise RefundTooLarge(asked_minor=expected_minor, left_minor=left)
-        _check(order, policy, clock)
-        returned = order.revealed_at is None
+        is_used = bool(topups_among(tx, {item.denomination_id for item in order.items if item.delivered}))
+        _check(order, policy, clock, is_used=is_used)
+        returned = order.revealed_at is None and not is_used
         refuse_open(tx, audit, order, because="the order was taken back", actor=buyer.actor, now=now)
         _take_back(tx, order, returned=returned, node=node, actor=buyer.actor, now=to_micros(now))
         if left:
@@ -80,13 +82,15 @@ def invalidate_order(
         return order
 
 
-def _check(order: Order, policy: InvalidationPolicy, clock: Clock) -> None:
+def _check(order: Order, policy: InvalidationPolicy, clock: Clock, *, is_used: bool) -> None:
     if order.state not in (OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED):
         raise InvalidTransition(current=order.state.value, wanted=OrderState.INVALIDATED.value)
     if clock.now() > from_micros(order.created_at) + policy.window:
         raise InvalidationRefused(because="the window is over")
     if order.revealed_at is not None and not policy.allow_revealed:
         raise InvalidationRefused(because="its codes were revealed")
+    if is_used and not policy.allow_revealed:
+        raise InvalidationRefused(because="a top-up of it was delivered")
 
 
 def _take_back(tx: Tx, order: Order, *, returned: bool, node: str, actor: str, now: int) -> None:

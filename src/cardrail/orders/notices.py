@@ -36,7 +36,7 @@ from cardrail.sourcing import (
 from cardrail.storage import Tx, in_tx
 
 QUEUE: Final = "notices"
-FOLLOW: Final = "supplier.notice"
+FOLLOW: Final = "notice.follow"
 OVERDUE_SECONDS: Final = 30.0
 WAKE_MAX: Final = 500
 
@@ -44,7 +44,7 @@ WAKE_MAX: Final = 500
 def register_notices(jobs: Jobs, buying: Buying) -> None:
     """Tell what there is to do for a supplier's webhook."""
     jobs.add_queue(Queue(QUEUE, worker_concurrency=8, polling_seconds=0.2))
-    follow = jobs.tx_step("supplier.notice_follow")(lambda tx, notice_id: follow_notice(jobs, buying, tx, notice_id))
+    follow = jobs.tx_step("notice.settle")(lambda tx, notice_id: follow_notice(jobs, buying, tx, notice_id))
 
     @jobs.workflow(FOLLOW)
     def follow_one(notice_id: str, _tries: int) -> str:

@@ -53,7 +53,7 @@ from cardrail.sourcing import (
     told,
 )
 from cardrail.storage import Tx
-from cardrail.vault import NEVER, append_bound_codes, split_known_codes, stock_late_codes
+from cardrail.vault import NEVER, ExceptionKind, append_bound_codes, mark_exceptions, split_known_codes, stock_late_codes
 
 log = structlog.get_logger("cardrail.procure")
 
@@ -151,6 +151,8 @@ class _Receipt:
     def keep(self) -> tuple[Attempt, Procurement]:
         """Give the item what it waits for, make stock of the rest, and book what all of it cost."""
         codes, known = split_known_codes(self.tx, self.buying.books.keyring, self._brand_id, self.delivered.codes)
+        if self._is_topup:
+            codes, known = [*codes, *self._told_apart(known)], []
         wanted = self._wanted(len(codes))
         mine, late = codes[:wanted], codes[wanted:]
         cost = self.attempt.cost_minor or 0
@@ -169,14 +171,20 @@ class _Receipt:
                 now=self.now,
             )
         late_cost = share(cost, kept, len(mine), len(late)) if kept else 0
-        if late:
+        if late and self._is_topup:
+            self._keep_receipts(late, late_cost)
+        elif late:
             self._stock(late, late_cost)
         self._book_cost(cost - late_cost)
         attempt = self.attempt
         at = to_micros(self.now)
         if known:
             attempt = told(attempt, f"{len(known)} of the codes were in the vault already: they are not given out again", at)
-        if late:
+        if late and self._is_topup:
+            attempt = told(
+                attempt, f"{len(late)} top-ups were delivered when they had been given up: their cost is written off", at
+            )
+        elif late:
             attempt = told(attempt, f"{len(late)} codes came too late, and are in stock now", at)
         waiting = replace(self.waiting, delivered=self.waiting.delivered + len(mine))
         self.given = len(mine)
@@ -190,6 +198,38 @@ class _Receipt:
         if self.waiting.all_or_nothing and came < missing:
             return 0
         return min(came, missing)
+
+    @property
+    def _is_topup(self) -> bool:
+        """Whether what came are receipts: what was bought is in somebody's account, and nobody else can have it."""
+        offer = self.snapshot.denomination(self.item.denomination_id)
+        return offer is not None and offer.kind == "topup"
+
+    def _told_apart(self, receipts: Sequence[PlainCode]) -> list[PlainCode]:
+        """Receipts of one number for several units, or of one that was used before: each is a unit that was delivered all the same."""
+        return [PlainCode(f"{one.code or one.url}/{self.attempt.id}/{n}") for n, one in enumerate(receipts, 2)]
+
+    def _keep_receipts(self, receipts: Sequence[PlainCode], cost_minor: int) -> None:
+        """Receipts of top-ups that nobody pays for any more: kept, never sold, and what they cost is lost."""
+        kept = append_bound_codes(
+            self.tx,
+            self.buying.books.keyring,
+            mode=self.order.mode,
+            brand_id=self._brand_id,
+            denomination_id=self.item.denomination_id,
+            face_minor=self.item.face_minor,
+            codes=receipts,
+            now=to_micros(self.now),
+            actor=ACTOR,
+            node=self.buying.books.node,
+            supplier=self.attempt.supplier_id,
+        )
+        seqs = range(kept.first_seq, kept.first_seq + kept.count)
+        reason = f"a top-up of {self.attempt.id} that came too late"
+        mark_exceptions(self.tx, ExceptionKind.BLOCKED, kept.lot_id, seqs, actor=ACTOR, at=to_micros(self.now), reason=reason)
+        if cost_minor > 0:
+            lost = (Purpose.WRITE_OFFS, self._supplier, cost_minor, self.attempt.cost_currency)
+            self._book(*lost, TransferPurpose.PURCHASE, self.attempt.id)
 
     @property
     def _brand_id(self) -> str:

@@ -237,7 +237,7 @@ class ReplaceRequest:
     code: PlainCode
     """The bad one."""
     reason: str
-    """One word of a closed list: already_redeemed, not_recognised, not_activated, expired, wrong_value, wrong_region, incomplete, other."""
+    """One word: already_redeemed, not_recognised, not_activated, expired, wrong_value, wrong_region, incomplete, not_received, other."""
     evidence: str | None = None
     """What the partner gave: his words, links to what he has."""
     face: Money | None = None

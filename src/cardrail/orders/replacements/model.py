@@ -77,6 +77,8 @@ class ReplacementReason(StrEnum):
     """It redeems somewhere else than was bought."""
     INCOMPLETE = "incomplete"
     """Its PIN or a part of it is missing, or cannot be read."""
+    NOT_RECEIVED = "not_received"
+    """A top-up that did not reach its account."""
     OTHER = "other"
     """Something else: the evidence says it."""
 
@@ -236,11 +238,12 @@ def check_command(command: RequestReplacement) -> None:
         raise InvalidReplacement(because=f"at most {LINKS_MAX} links of {LINK_LENGTH_MAX} characters")
 
 
-def check_order(order: Order, delivered_at: int | None, window: timedelta, now: int) -> None:
-    """Whether codes of the order may be claimed now. Raises ReplacementRefused."""
+def check_order(order: Order, delivered_at: int | None, window: timedelta, now: int, *, needs_seeing: bool = True) -> None:
+    """Whether codes of the order may be claimed now. A code that nobody has seen cannot have failed; a top-up can. Raises
+    ReplacementRefused."""
     if order.state not in (OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED) or delivered_at is None:
         raise ReplacementRefused(because="order_not_delivered", state=order.state.value)
-    if order.revealed_at is None:
+    if needs_seeing and order.revealed_at is None:
         raise ReplacementRefused(because="never_revealed")
     if now > delivered_at + window // timedelta(microseconds=1):
         raise ReplacementRefused(because="window_over", days=window.days)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from cardrail.catalog import topups_among
 from cardrail.kernel import new_id, to_micros
 from cardrail.orders import store as orders_store
 from cardrail.orders.errors import CodePositionNotFound, IdempotencyConflict
@@ -48,7 +49,9 @@ def _request(tx: Tx, desk: ReplacementDesk, command: RequestReplacement) -> tupl
             raise IdempotencyConflict(key=command.key)
         return known, False
     now = desk.clock.now()
-    check_order(order, delivered_at(tx, order), command.window or desk.policy.window, to_micros(now))
+    claimed = {item.denomination_id for item in order.items if any(one.line == item.line for one in command.codes)}
+    window, needs_seeing = command.window or desk.policy.window, topups_among(tx, claimed) != claimed
+    check_order(order, delivered_at(tx, order), window, to_micros(now), needs_seeing=needs_seeing)
     past = store.load_of_orders(tx, [order.id], lock=True)
     rows = [_claim(desk, command, order, past, at, to_micros(now)) for at in command.codes]
     rows = [replace(one, part=part, fingerprint=fingerprint, key_hash=key_hash) for part, one in enumerate(rows)]
