@@ -20,8 +20,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
 class Wire:
     """A server that reads a request and then does with the connection what it is told."""
 
-    def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, port: int = 0) -> None:
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.does: Callable[[socket.socket], None] = lambda _: None
         self.requests: list[bytes] = []

@@ -173,6 +173,12 @@ def test_who_was_asked_before_is_asked_again_only_for_a_reason(past: list[Attemp
     assert bool(plan(way("a"), past=past).steps) is is_asked
 
 
+@pytest.mark.parametrize(("state", "refusal"), [(AttemptState.REFUSED, "unreachable"), (AttemptState.ABSENT, None)])
+def test_who_was_not_there_is_asked_again_after_the_others(state: AttemptState, refusal: str | None) -> None:
+    past = [attempt("a", state, refusal=refusal)]
+    assert asked(plan(way("a"), way("b", 9_000), past=past)) == [("b", 10)]
+
+
 # --- health -----------------------------------------------------------------------------------------------------------
 
 

@@ -110,7 +110,7 @@ def plan_route(need: Need, listings: Sequence[Listing], situation: Situation) ->
             words.append(f"{listing.supplier.name} is passed over: {why}")
             if again_at is not None:
                 later.append(again_at)
-    ordered = sorted(ways, key=lambda way: _rank(way, need, situation.route))
+    ordered = sorted(ways, key=lambda way: (_tries(way, situation), *_rank(way, need, situation.route)))
     steps = _one_step(need, ordered) if need.all_at_once else _steps(need, ordered)
     words += [_told(step, situation.route) for step in steps]
     if not listings:
@@ -222,6 +222,12 @@ def _tried(supplier_id: str, listing: Listing, situation: Situation) -> str | No
     if absent >= ABSENT_MAX:
         return "its answers were lost, and nothing was bought"
     return "it was asked several times, and was never ready" if temporary >= RETRIES_MAX else None
+
+
+def _tries(way: _Way, situation: Situation) -> int:
+    """How often its supplier was asked for this item in vain, and may be asked again: whoever was not asked yet comes first."""
+    asked = [one for one in situation.past if one.supplier_id == way.listing.supplier.id]
+    return sum(one.state is AttemptState.ABSENT or one.refusal in TEMPORARY for one in asked)
 
 
 def _max_unit_cost(need: Need, route: Route, exchange: Exchange) -> int:

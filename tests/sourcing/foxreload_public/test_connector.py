@@ -14,6 +14,7 @@ import pytest
 from cardrail.kernel import Mode, Money, PartnerId, Secret
 from cardrail.sourcing import (
     Accepted,
+    Answer,
     CredentialsRefused,
     Delivered,
     InvalidSupplierConfig,
@@ -31,7 +32,7 @@ from cardrail.sourcing import (
     Unknown,
 )
 from cardrail.sourcing.connectors.foxreload_public import KIND, FoxReloadPublicSupplier
-from cardrail.sourcing.connectors.foxreload_public.mapping import codes_of, product_of
+from cardrail.sourcing.connectors.foxreload_public.mapping import codes_of, product_of, refusal_of
 from cardrail.sourcing.connectors.foxreload_public.wire import ProductIn
 from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as hub  # noqa: F401  # the served installation, under the name that it has here
@@ -374,6 +375,12 @@ def test_all_that_fit_were_stopped(script: Scripted, told: FoxReloadPublicSuppli
     script.says({"items": [an_order("cancelled"), an_order("failed", id="o-2")]})
     outcome = told.lookup(about(a_request("p")))
     assert isinstance(outcome, Refused)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+def test_a_page_of_somebody_in_between_is_no_refusal(status: int) -> None:
+    assert refusal_of(Answer(status, {}, b"<html>Just a moment</html>")) is None
+    assert isinstance(refusal_of(Answer(status, {}, b'{"detail": "no"}')), Refused)
 
 
 def test_questions_that_are_not_answered_raise(script: Scripted, told: FoxReloadPublicSupplier) -> None:

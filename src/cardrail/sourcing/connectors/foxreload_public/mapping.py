@@ -45,10 +45,16 @@ def code_of(answer: Answer) -> str:
 
 
 def refusal_of(answer: Answer) -> Refused | None:
-    """A 4xx with a documented code, or whose status says enough (1.3: branch on the code, on the status only where there is none)."""
+    """A 4xx with a documented code, or whose status says enough (1.3: branch on the code, on the status only where there is none).
+
+    Only the supplier can say no: a page of somebody in between may come after the supplier has acted.
+    """
     if not 400 <= answer.status < 500:
         return None
-    code = code_of(answer)
+    try:
+        code = answer.json(ErrorIn).code or ""
+    except OddAnswer:
+        return None
     kind = REFUSALS.get(code)
     if kind is None and not code:
         kind = {401: RefusalKind.BUSY, 403: RefusalKind.BUSY, 404: RefusalKind.CLOSED, 422: RefusalKind.INVALID}.get(
