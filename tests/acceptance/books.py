@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 
+from cardrail.kernel import FrozenClock
+from cardrail.settlement import close_due, self_check, sequence_now
 from tests.acceptance.server import Answer, Place
 
 
@@ -20,6 +23,20 @@ def check_books(place: Place, acknowledged: Mapping[str, Answer]) -> None:
     _check_money(place, {row.id: row.charged_minor for row in orders})
     _check_codes(place, acknowledged)
     place.cli("verify", "--json")
+    with place.opened() as one:
+        assert self_check(one.db, one.clock, one.audit) == [], "the daily self-check"
+
+
+def close_books(place: Place) -> int:
+    """Close the month as if it were over: every statement equals the ledger, and the daily self-check agrees; how many movements."""
+    with place.opened() as one:
+        sequence_now(one.db)
+        later = FrozenClock(one.clock.now() + timedelta(days=40))
+        done = close_due(one.db, later, one.audit)
+        assert done.closed
+        assert (done.waiting, done.failed) == (0, [])
+        assert self_check(one.db, later, one.audit) == []
+        return sum(statement.movements for statement in done.closed)
 
 
 def _check_money(place: Place, charged: dict[str, int]) -> None:

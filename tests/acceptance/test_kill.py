@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.books import check_books
+from tests.acceptance.books import check_books, close_books
 from tests.acceptance.load import Crowd
 from tests.acceptance.server import Answer, Place, Proved, Server
 
@@ -38,11 +38,13 @@ def test_a_killed_server_loses_no_order_and_sells_no_code_twice(place: Place, fu
     with place.serving() as server:
         acknowledged |= ask_again(server, unsure)
     check_books(place, acknowledged)
+    movements = close_books(place)
+    assert movements >= len(acknowledged)
     assert len(acknowledged) > rounds * 10, "the server was hardly under load"
     assert under_way > rounds, "it was never killed while orders were under way"
     proved(
         f"{rounds} kills, {under_way} orders under way at the time; {len(acknowledged)} orders there once and paid once, "
-        "no code sold twice, verify clean after each"
+        f"no code sold twice, verify and self-check clean after each, {movements} movements in closed statements at last"
     )
 
 
