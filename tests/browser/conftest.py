@@ -26,6 +26,11 @@ document.addEventListener('securitypolicyviolation', e => console.error('policy:
 """
 
 
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """These are for `make browser` alone: they need programs that a machine may lack, and nobody else's `-m` should find them."""
+    return None if config.option.markexpr == "browser" else True
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for the module: while it is open no other event loop can run on this thread."""
