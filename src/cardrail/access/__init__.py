@@ -67,6 +67,14 @@ from cardrail.access.model import (
     Principal,
 )
 from cardrail.access.networks import is_inside, parse_address, parse_network, parse_networks
+from cardrail.access.operator_keys import (
+    OPERATOR_SCOPES,
+    OperatorKey,
+    create_operator_key,
+    list_operator_keys,
+    load_operator_key,
+    revoke_operator_key,
+)
 from cardrail.access.partners import (
     KEEP,
     PartnerChanges,
@@ -89,6 +97,7 @@ __all__ = [
     "ALL_SCOPES",
     "KEEP",
     "KINDS",
+    "OPERATOR_SCOPES",
     "REFRESH",
     "SCOPES",
     "AccessError",
@@ -121,6 +130,7 @@ __all__ = [
     "Limits",
     "LimitsBook",
     "NotAuthenticated",
+    "OperatorKey",
     "OrderFigures",
     "Partner",
     "PartnerChanges",
@@ -147,6 +157,7 @@ __all__ = [
     "check_token",
     "create_credential",
     "create_key",
+    "create_operator_key",
     "create_partner",
     "decide_client_partner",
     "erase_usage",
@@ -155,8 +166,10 @@ __all__ = [
     "is_inside",
     "list_client_partners",
     "list_keys",
+    "list_operator_keys",
     "list_partners",
     "load_limits",
+    "load_operator_key",
     "load_usage",
     "neighbourhood",
     "new_token",
@@ -167,6 +180,7 @@ __all__ = [
     "register_client_partner",
     "resume_partner",
     "revoke_key",
+    "revoke_operator_key",
     "rotate_key",
     "suspend_partner",
     "waste_time_on_password",

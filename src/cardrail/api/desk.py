@@ -15,7 +15,7 @@ from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
-from cardrail.access import Principal
+from cardrail.access import OPERATOR_SCOPES, SCOPES, Principal
 from cardrail.api.gate import ORIGIN, PRINCIPAL, Gate, buyer_of
 from cardrail.api.http import check_content_type, decode_body, decode_query, decoder_for, read_body
 from cardrail.api.meters import Meters
@@ -46,6 +46,8 @@ class Operation:
     """The scope that a key must have; None: any key."""
     is_public: bool = False
     """Whether no key is needed."""
+    is_operator: bool = False
+    """Whether it is for operators' keys: then ``scope`` is one of theirs, and no partner's key is even looked up."""
     is_page: bool = False
     """Whether it is a page for people, which the OpenAPI description leaves out."""
     query: type[msgspec.Struct] | None = None
@@ -149,8 +151,12 @@ def json_answer(body: bytes, status: int = 200, headers: dict[str, str] | None =
 def check_described(routes: Iterable[HTTPRouteHandler]) -> None:
     """Refuse to start with a route that nobody has described: the guard would let everybody in."""
     for route in routes:
-        if not isinstance(route.opt.get(OPERATION), Operation):
+        found = route.opt.get(OPERATION)
+        if not isinstance(found, Operation):
             raise TypeError(f"the route {sorted(route.paths)} has no description")
+        known = OPERATOR_SCOPES if found.is_operator else SCOPES
+        if (found.scope is None and found.is_operator) or (found.scope is not None and found.scope not in known):
+            raise TypeError(f"the route {sorted(route.paths)} has the scope of another kind of key")
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -159,6 +165,9 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if operation is None or operation.is_public:  # none: only the framework's own answers to OPTIONS (``check_described``)
         return
     desk: Desk = connection.app.state.desk
+    if operation.is_operator:
+        await desk.gate.admit_operator(connection.scope, operation.scope)
+        return
     await desk.gate.admit(connection.scope, operation.scope)
 
 

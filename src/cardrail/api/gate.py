@@ -20,12 +20,14 @@ from cardrail.access import (
     InvalidKey,
     KeyCache,
     NotAuthenticated,
+    OperatorKey,
     PartnerSuspended,
     Principal,
     Rate,
     TooManyFailures,
     TooManyRequests,
     is_inside,
+    load_operator_key,
     parse_address,
     parse_networks,
 )
@@ -54,6 +56,7 @@ class Gate:
     """Authenticates, limits and checks scopes. One per server, used on its event loop only."""
 
     def __init__(self, parts: Installation, threads: Readers) -> None:
+        self._db, self._clock = parts.db, parts.clock
         self._keys: KeyCache = parts.keys
         self._tokens = parts.tokens
         self._credentials: CredentialBook = parts.credentials
@@ -78,6 +81,24 @@ class Gate:
         if needed is not None:
             principal.require(needed)
         return principal
+
+    async def admit_operator(self, scope: Any, needed: str | None) -> OperatorKey:
+        """The operator's key of the request, which has the scope ``needed``. No partner's credential is looked up here.
+
+        Raises MissingCredentials, what ``load_operator_key`` raises, TooManyFailures, ScopeMissing; Unavailable.
+        """
+        origin = scope[ORIGIN] = self.origin_of(scope)
+        token = token_of(scope["headers"])
+        await self.check_failures(origin)
+        try:
+            key = await self._on_thread(lambda: load_operator_key(self._db, self._clock, token, origin))
+        except (NotAuthenticated, AddressNotAllowed) as refusal:
+            await self.count_failure(origin, refusal)
+            raise
+        structlog.contextvars.bind_contextvars(operator_key=key.id)
+        if needed is not None:
+            key.require(needed)
+        return key
 
     async def authenticate(self, scope: Any) -> Principal:
         """Who the request's credential belongs to, wherever it may be used. Raises as ``admit`` does, but for limits and scopes."""

@@ -155,6 +155,11 @@ def describe_api(routes: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
                     "description": "An API key (`cr_live_…`, `cr_test_…`) or a short-lived token.",
                 },
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "operator": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of the operator's own programs (`cr_op_…`); no partner has one.",
+                },
             },
         },
     }
@@ -192,6 +197,8 @@ def _operation(path: str, method: str, status: int, operation: Operation, by_typ
         described["requestBody"] = {"required": not operation.body_is_optional, "content": {"application/json": content}}
     if operation.is_public:
         described["security"] = []
+    if operation.is_operator:
+        described["security"] = [{"operator": []}]
     return described
 
 

@@ -7,6 +7,7 @@ from cardrail.api.v1.events import EVENT_ROUTES
 from cardrail.api.v1.exports import EXPORT_ROUTES
 from cardrail.api.v1.messages import MESSAGE_ROUTES
 from cardrail.api.v1.money import MONEY_ROUTES
+from cardrail.api.v1.operator import OPERATOR_ROUTES
 from cardrail.api.v1.orders import ORDER_ROUTES
 from cardrail.api.v1.quotes import QUOTE_ROUTES
 from cardrail.api.v1.replacements import REPLACEMENT_ROUTES
@@ -28,6 +29,7 @@ ROUTES = (
     *WEBHOOK_ROUTES,
     *SETTLEMENT_ROUTES,
     *EXPORT_ROUTES,
+    *OPERATOR_ROUTES,
 )
 
 __all__ = ["ROUTES"]
