@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s?#]+)?$",
-        description="Where recipients reach this server: the beginning of claim links.",
+        description="Where recipients and suppliers reach this server: the beginning of claim links and of addresses for webhooks.",
     )
     smtp_url: SecretStr | None = Field(
         default=None, description="Mail server, smtp://user:password@host:587 or smtps://…; unset: no e-mail."

@@ -52,7 +52,7 @@ def test_every_command_is_explained() -> None:
 EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 NO_EVENTS = {"audit_entry", "tell", "_tell_rule"}
 """Functions whose dotted words are actions of the audit log."""
-JOBS = re.compile(r"cardrail\.\w+|order\.procure\w*|settlement\.export|supplier\.\w+ed|message\.(attempt|send|settle)")
+JOBS = re.compile(r"notice\.(follow|settle)|cardrail\.\w+|order\.procure\w*|settlement\.export|supplier\.\w+ed|message\.(attempt|send|settle)")
 """Names of queues, jobs, loggers and audit actions that stand alone."""
 BUILT = {"message.failed"}
 """Types that the code puts together."""

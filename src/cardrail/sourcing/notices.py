@@ -80,10 +80,10 @@ _THEIR_ORDER: Final = (
 _OUR_REFERENCE: Final = sa.select(attempts.c.id).where(
     attempts.c.reference == sa.bindparam("ours"), attempts.c.supplier_id == sa.bindparam("supplier")
 )
-_WAITING: Final = sa.select(sa.func.count(), sa.func.min(_n.received_at)).where(
+_WAITING: Final = sa.select(sa.func.count(_n.id), sa.func.min(_n.received_at)).where(
     sa.literal_column("supplier_notices.state = 'waiting'")
 )
-_REVIEW: Final = sa.select(sa.func.count()).where(sa.literal_column("supplier_notices.state = 'review'"))
+_REVIEW: Final = sa.select(sa.func.count(_n.id)).where(sa.literal_column("supplier_notices.state = 'review'"))
 
 
 def keep_notice(tx: Tx, supplier_id: str, notice: Notice, now: int) -> str | None:

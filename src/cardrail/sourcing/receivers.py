@@ -118,7 +118,7 @@ def set_receiver(
             "ends_at": None,
         }
         tx.execute(sa.insert(supplier_receiver_secrets).values(row))
-        action = "supplier.webhook_set" if known is None else "supplier.webhook_rotated"
+        action = "supplier.webhook_added" if known is None else "supplier.webhook_rotated"
         details = {"format": form, "overlap_seconds": int(overlap.total_seconds())}
         audit.append(tx, [audit_entry(now, actor, action, subject=supplier.id, details=details)])
         return find_receiver(tx, supplier.id, now)
