@@ -22,7 +22,8 @@ class Wire:
 
     def __init__(self, port: int = 0) -> None:
         self.listener = socket.create_server(("127.0.0.1", port))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.port: int = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.does: Callable[[socket.socket], None] = lambda _: None
         self.requests: list[bytes] = []
         self.over = threading.Event()

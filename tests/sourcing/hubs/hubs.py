@@ -23,10 +23,14 @@ from cardrail.kernel import Mode, Money, PartnerId, Secret, currency
 from cardrail.ledger import By, credit
 from cardrail.orders import StockBooks
 from cardrail.sourcing import NewSupplier, create_supplier, load_products, map_product, sync_supplier
-from cardrail.storage import Database, in_tx, metadata
+from cardrail.storage import Database as Opened
+from cardrail.storage import in_tx, metadata
 from cardrail.vault import CodeOpener, ImportOptions, ImportTarget, PurchaseCost, import_codes
 from tests.acceptance.server import Place, Server, new_codes
 from tests.sourcing.hubs.faults import FaultyLine
+
+Database = Callable[[str], str]
+"""Makes the database of the hub of that name: its URL."""
 
 FACES: Final = (10, 20, 30, 40)
 FUNDS_MINOR: Final = 10**12
@@ -266,7 +270,7 @@ class Orders:
         self._place, self._running, self._open_max = place, running, open_max
         self._todo = iter(list(self.wanted))
         self._guard = threading.Lock()
-        self._db = Database(place.url, pool=2)
+        self._db = Opened(place.url, pool=2)
         self.threads = [threading.Thread(target=self._order, daemon=True) for _ in range(4)]
 
     @property
