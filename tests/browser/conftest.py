@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ def redeemer() -> Iterator[HTTPServer]:
     """The site where a link is redeemed."""
     server = HTTPServer()
     server.start()
-    server.expect_request("/redeem/0").respond_with_data("thank you", content_type="text/html")
+    server.expect_request(re.compile("/redeem/.*")).respond_with_data("thank you", content_type="text/html")
     yield server
     server.stop()
 
