@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -45,6 +46,7 @@ from tests.api.conftest import serving
 from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as upstream  # noqa: F401  # the other hub
 from tests.sourcing.build import SHEET
+from tests.sourcing.hubs.faults import FaultyLine
 from tests.webhooks.receiver import a_receiver
 from tests.webhooks.redeliver import redeliver
 
@@ -105,7 +107,10 @@ def hub(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 class Line:
     """One supplier of the hub's: the other hub in one of its protocols, and the webhook that it sends back."""
 
-    def __init__(self, hub: Served, other: CompatShop, kind: str, *, form: str = "own", url: str | None = None) -> None:
+    def __init__(
+        self, hub: Served, other: CompatShop, kind: str, *, form: str = "own", url: str | None = None, by: str | None = None
+    ) -> None:
+        """``url``: where the other's webhooks go instead; ``by``: the line that they come by."""
         self.hub, self.other = hub, other
         part = hub.cardrail
         partner = other.a_partner("100000.00")
@@ -121,7 +126,7 @@ class Line:
         book.create(
             partner,
             Mode.LIVE,
-            url=url or self.url,
+            url=url or (by or hub.url) + self.receiver.path,
             who=Who("test"),
             format="standard" if form == "standard" else formats.get(kind, kind),
             with_codes=kind == "foxreload_v1" and form == "own",
@@ -235,6 +240,25 @@ def test_repeated_and_reordered_webhooks_change_nothing(hub: Served, upstream: C
     codes = [hub.live.get(f"/v1/orders/{one}/codes").json()["items"][0]["codes"] for one in ids]
     assert [len(one) for one in codes] == [1] * 4
     assert len({one[0]["code"] for one in codes}) == 4
+
+
+def test_a_line_that_repeats_and_holds_back_webhooks_changes_nothing(hub: Served, upstream: CompatShop) -> None:  # noqa: F811
+    parts = urlsplit(hub.url)
+    assert parts.port is not None
+    faulty = FaultyLine(("127.0.0.1", parts.port), seed=3, faults={"twice": 45.0, "held": 45.0}, held=0.3)
+    faulty.is_calm = False
+    try:
+        line = Line(hub, upstream, "foxreload_v1", by=faulty.url)
+        before = upstream.balance(_partner(line))
+        ids = line.accepted(6)
+        line.send()
+        wait_for(lambda: {line.shown(one)["state"] for one in ids} == {"FULFILLED"})
+    finally:
+        faulty.close()
+    assert faulty.did["twice"] > 0
+    assert faulty.did["held"] > 0
+    assert before - upstream.balance(_partner(line)) == 6 * 95_00
+    assert (line.states(ids), {one.state for one in line.notices()} - {"waiting"}) == (["delivered"] * 6, {"done"})
 
 
 def _partner(line: Line) -> Any:
