@@ -68,8 +68,8 @@ def ordered(shop: Supplied, quantity: int = 1, **facts: Any) -> Order:
     return the_order(outcome)
 
 
-def check(shop: Supplied, mode: Mode = Mode.LIVE, seconds: float = 5.0, **fields: str) -> TopupVerdict:
-    return validate_topup(shop.buying, mode, SKU, fields, seconds=seconds)
+def check(shop: Supplied, fields: dict[str, str] | None = None, mode: Mode = Mode.LIVE, seconds: float = 5.0) -> TopupVerdict:
+    return validate_topup(shop.buying, mode, SKU, NUMBER if fields is None else fields, seconds=seconds)
 
 
 def worth(shop: Supplied, purpose: Purpose) -> int:
@@ -98,18 +98,18 @@ def test_a_field_off_its_pattern_is_invalid_and_no_supplier_is_asked(
     shop: Supplied, fields: dict[str, str], wrong: str, reason: str
 ) -> None:
     fake = telco(shop)
-    verdict = check(shop, **fields)
+    verdict = check(shop, fields)
     assert (verdict.is_valid, verdict.field, verdict.reason, fake.validated) == (False, wrong, reason, [])
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_the_suppliers_word_is_told_from_its_silence(shop: Supplied) -> None:
     fake = telco(shop)
-    assert check(shop, **NUMBER) == TopupVerdict(True, SupplierCheck.UNAVAILABLE)
+    assert check(shop) == TopupVerdict(True, SupplierCheck.UNAVAILABLE)
     fake.verdict = FieldsVerdict(False, "no such number", "mobile_number")
-    assert check(shop, **NUMBER) == TopupVerdict(False, SupplierCheck.INVALID, "mobile_number", "no such number")
+    assert check(shop) == TopupVerdict(False, SupplierCheck.INVALID, "mobile_number", "no such number")
     fake.verdict = FieldsVerdict(True, account_name="R. Rahman")
-    assert check(shop, **NUMBER) == TopupVerdict(True, SupplierCheck.VALID, account_name="R. Rahman")
+    assert check(shop) == TopupVerdict(True, SupplierCheck.VALID, account_name="R. Rahman")
     assert (fake.validated[0], fake.asked) == (("A-robi-3424", NUMBER), [])
 
 
@@ -117,15 +117,15 @@ def test_the_suppliers_word_is_told_from_its_silence(shop: Supplied) -> None:
 def test_a_supplier_that_takes_too_long_makes_nothing_invalid(shop: Supplied) -> None:
     fake, over = telco(shop), threading.Event()
     fake.validate = lambda sku, fields: over.wait(20)  # type: ignore[assignment, method-assign, return-value]
-    assert check(shop, seconds=0.05, **NUMBER) == TopupVerdict(True, SupplierCheck.UNAVAILABLE)
+    assert check(shop, seconds=0.05) == TopupVerdict(True, SupplierCheck.UNAVAILABLE)
     over.set()
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_where_nobody_can_be_asked_the_patterns_alone_say_it(shop: Supplied) -> None:
     shop.supplier("B", sku=SKU, cost="30.00")
-    assert check(shop, **NUMBER) == TopupVerdict(True, SupplierCheck.NOT_OFFERED)
-    assert check(shop, Mode.TEST, **NUMBER).account_name == "Test account"
+    assert check(shop) == TopupVerdict(True, SupplierCheck.NOT_OFFERED)
+    assert check(shop, mode=Mode.TEST).account_name == "Test account"
     with pytest.raises(NotATopup):
         validate_topup(shop.buying, Mode.LIVE, "TEA", {})
 

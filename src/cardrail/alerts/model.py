@@ -68,6 +68,12 @@ KINDS: Final[dict[str, Kind]] = {
         ends_after=_DAY,
     ),
     "order.review": Kind("{orders} orders wait for your decision: {some}.", ("order.needs_review",), subject="orders"),
+    "replacement.review": Kind(
+        "Claims for bad codes wait for your decision, the newest of order {order_id}: `cardrail replacement list --state NEEDS_REVIEW`.",
+        ("replacement.needs_review",),
+        ends_after=_DAY,
+        subject="replacements",
+    ),
     "hold.overdue": Kind(
         "Money is held past its deadline, the newest for order {order_id}.", ("hold.overdue",), ends_after=_DAY, subject="holds"
     ),

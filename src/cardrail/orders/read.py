@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from cardrail.kernel import Clock, OrderId, to_micros
+from cardrail.kernel import Clock, OrderId, first_body, to_micros
 from cardrail.orders import store
 from cardrail.orders.errors import OrderNotFound
 from cardrail.orders.model import Buyer, Order, OrderItem, Unit, binding
@@ -14,6 +16,10 @@ from cardrail.orders.replacements.held import with_successors
 from cardrail.orders.states import FINAL, OrderState
 from cardrail.storage import AuditLog, Database, Tx, all_restores, audit_entry
 from cardrail.vault import Allocation, LotKey, load_lot_keys, read_sealed, withheld
+
+SETTLED_MILLIS: Final = 3_600_000
+"""An order that is older than this was committed, or never will be."""
+TOTALS_KEPT_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,50 @@ def slice_orders(
     """The partner's orders, newest first, from the ``offset``-th on, and their number: for callers who count pages.
 
     ``states`` are any of these, ``standings`` likewise with whether some unit was delivered (None: whatever); ``sku``, or one of ``skus``,
-    is in one of the items. The native API's cursors (``list_orders``) cost less.
+    is in one of the items. The native API's cursors (``list_orders``) cost less: of a list by state or customer all orders are counted
+    each time, of any other only those of the last hours (``PageTotals``).
     """
     conditions = _conditions(buyer, filters, states, sku)
     conditions += store.standing_conditions([(state.value, has_units) for state, has_units in standings], skus)
+    moves = states or standings or filters.state or filters.customer_id is not None or filters.unpaid is not None
     with db.read() as tx:
-        return store.load_slice(tx, buyer.partner_id, buyer.mode, conditions, offset=offset, limit=limit)
+        if moves:
+            total = store.count_orders(tx, buyer.partner_id, buyer.mode, conditions)
+        else:
+            total = _totals.setdefault(db, PageTotals()).count(tx, buyer, (filters, sku, tuple(skus)), conditions)
+        if offset >= total:
+            return [], total
+        return store.load_slice(tx, buyer.partner_id, buyer.mode, conditions, offset=offset, limit=limit), total
+
+
+class PageTotals:
+    """How many orders there are in lists that nothing but a new order changes. Old orders are counted once: none is ever taken away, and
+    none comes that is older than the time that an order may take to be committed, whoever's clock made its id."""
+
+    def __init__(self, settled_millis: int = SETTLED_MILLIS) -> None:
+        self._settled = settled_millis
+        self._known: dict[Any, tuple[str, int]] = {}
+
+    def count(self, tx: Tx, buyer: Buyer, what: Any, conditions: Sequence[Any]) -> int:
+        """The number of the buyer's orders that meet the conditions, which ``what`` names."""
+        key = (buyer.partner_id, buyer.mode, what)
+        now = time.time_ns() // 1_000_000
+        mark, count = self._known.get(key, ("", 0))
+        if mark < _first_id(now - 2 * self._settled):
+            settled = _first_id(now - self._settled)
+            count += store.count_orders(tx, buyer.partner_id, buyer.mode, conditions, since=mark, before=settled)
+            mark = settled
+            if len(self._known) >= TOTALS_KEPT_MAX:
+                self._known.clear()
+            self._known[key] = (mark, count)
+        return count + store.count_orders(tx, buyer.partner_id, buyer.mode, conditions, since=mark)
+
+
+_totals: Final[WeakKeyDictionary[Database, PageTotals]] = WeakKeyDictionary()
+
+
+def _first_id(millis: int) -> str:
+    return f"ord_{first_body(millis)}"
 
 
 def _conditions(buyer: Buyer, filters: OrderFilter, states: Sequence[OrderState], sku: str | None = None) -> list[Any]:

@@ -220,14 +220,27 @@ def standing_conditions(standings: Sequence[tuple[str, bool | None]], skus: Sequ
 
 def load_slice(
     tx: Tx, partner_id: str, mode: Mode, conditions: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
-) -> tuple[list[Order], int]:
-    """A partner's orders, newest first, from the ``offset``-th on, and how many there are in all."""
+) -> list[Order]:
+    """A partner's orders, newest first, from the ``offset``-th on. What is skipped is read from the index where that has all of it."""
     own = sa.and_(orders.c.partner_id == partner_id, orders.c.mode == mode.value, *conditions)
-    total = int(tx.execute(sa.select(sa.func.count()).select_from(orders).where(own)).scalar_one())
-    if offset >= total:
-        return [], total
-    query = _ORDER.where(own).order_by(orders.c.id.desc()).offset(offset).limit(limit)
-    return _with_items(tx, tx.execute(query).all()), total
+    ids = sa.select(orders.c.id).where(own).order_by(orders.c.id.desc()).offset(offset).limit(limit)
+    return _with_items(tx, tx.execute(_ORDER.where(orders.c.id.in_(ids.scalar_subquery())).order_by(orders.c.id.desc())).all())
+
+
+def count_orders(
+    tx: Tx,
+    partner_id: str,
+    mode: Mode,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    *,
+    since: str = "",
+    before: str | None = None,
+) -> int:
+    """How many orders of a partner there are whose ids lie from ``since`` to before ``before``."""
+    own = [orders.c.partner_id == partner_id, orders.c.mode == mode.value, orders.c.id >= since, *conditions]
+    if before is not None:
+        own.append(orders.c.id < before)
+    return int(tx.execute(sa.select(sa.func.count()).select_from(orders).where(*own)).scalar_one())
 
 
 _BETWEEN: Final = (

@@ -43,6 +43,7 @@ from tests.compat.shapes import Either, Only, fits
 from tests.replacements.build import Claims, claims
 
 CLAIM = {"reason": "already_redeemed", "code_index": 0, "evidence": "a screenshot"}
+CODE = {"type": Only("redeem_code"), "code": str, "pin": Either(str, None)}
 REPLACEMENT = {
     "replacement_id": re.compile("rpl_[0-9A-Za-z]+"),
     "order_id": re.compile("ord_[0-9A-Za-z]+"),
@@ -51,7 +52,7 @@ REPLACEMENT = {
     "evidence": Either(str, None),
     "reason": Either(str, None),
     "amount_usd": Either(re.compile(r"[0-9]+\.[0-9]{2}"), None),
-    "codes": [{"type": Only("redeem_code"), "code": str, "pin": Either(str, None)}, 0],
+    "codes": [CODE, 0],
 }
 D = ReplacementDecision
 
@@ -86,7 +87,7 @@ def bought(caller: Caller, sku: str = "TEA", quantity: int = 1) -> dict[str, Any
 
 def claimed(caller: Caller, order: dict[str, Any], **claim: Any) -> dict[str, Any]:
     one: dict[str, Any] = caller.post(f"/orders/{order['order_id']}/replacement", CLAIM | claim)
-    fits(one, REPLACEMENT | ({"codes": REPLACEMENT["codes"][:1]} if one["status"] == "approved" else {}))
+    fits(one, REPLACEMENT | ({"codes": [CODE]} if one["status"] == "approved" else {}))
     return one
 
 

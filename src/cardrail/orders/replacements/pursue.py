@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import structlog
 
-from cardrail.kernel import Mode, Money, PlainCode, currency, from_micros, to_micros
+from cardrail.kernel import CardrailError, Mode, Money, PlainCode, currency, from_micros, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book, supplier_account
 from cardrail.orders import store as orders_store
 from cardrail.orders.buying import SIMULATED
@@ -418,7 +418,11 @@ def _call(desk: ReplacementDesk, ask: _Ask) -> _Answer:
     if begun > (ask.one.asked_at or 0) + micros(BEGIN_WITHIN_SECONDS):
         return _Answer(None, "this process was stopped before it could ask", was_sent=False)
     try:
-        return _Answer(connector.replace(ask.request()))
+        request = ask.request()
+    except CardrailError as error:  # the bad code cannot be opened: nobody was asked
+        return _Answer(None, f"not asked: {error.code}", was_sent=False)
+    try:
+        return _Answer(connector.replace(request))
     except NotSent as error:
         return _Answer(None, f"not reached: {error.code}", was_sent=False)
     except RateLimited as error:
