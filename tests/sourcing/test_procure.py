@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -300,6 +301,26 @@ def test_what_is_bought_in_another_currency_is_booked_at_the_rate_of_the_day(sho
     books = shop.platform()
     assert (books["fx_position", "USD"], books["supplier", "USD"]) == (100, -100)
     assert (books["cost_of_goods", "INR"], books["fx_position", "INR"]) == (8_000, -8_000)
+    assert shop.findings() == []
+
+
+def test_each_purchase_is_compared_and_booked_at_the_rate_of_its_own_day(shop: Supplied) -> None:
+    today = shop.clock.now().date()
+    for day, rate in ((today, 70), (today + timedelta(days=1), 90)):
+        set_rate(shop.db, shop.clock, shop.audit, base="USD", quote="INR", rate_e10=rate * 10**10, on_date=day, actor="test")
+    dollars, rupees = shop.supplier("A", cost="1.00", code="USD"), shop.supplier("B", cost="80.00")
+    first = shop.bought("CARD", 1)  # 70.00 there: cheaper
+    assert (len(dollars.sold), len(rupees.sold), shop.platform()["cost_of_goods", "INR"]) == (1, 0, 7_000)
+    shop.clock.advance(days=1)  # type: ignore[attr-defined]
+    shop.catalog.refresh()
+    second = shop.bought("CARD", 1)  # 90.00 there: dearer
+    assert (len(dollars.sold), len(rupees.sold)) == (1, 1)
+    rupees.stock_left = 0
+    third = shop.bought("CARD", 1)
+    books = shop.platform()
+    assert [states(one)[0] for one in (first, second, third)] == ["FULFILLED"] * 3
+    assert (books["fx_position", "USD"], books["fx_position", "INR"]) == (200, -(7_000 + 9_000))
+    assert (books["supplier", "USD"], books["cost_of_goods", "INR"]) == (-200, 7_000 + 8_000 + 9_000)
     assert shop.findings() == []
 
 

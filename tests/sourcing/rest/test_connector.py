@@ -259,3 +259,13 @@ def test_a_file_that_cannot_be_read_and_a_secret_that_is_missing_are_told(tmp_pa
     with pytest.raises(InvalidSupplierConfig) as caught:
         RestSupplier(Setup("sup_1", Mode.LIVE, "INR", {"file": str(path)}, {}))
     assert caught.value.facts["line"] == 2
+
+
+def test_the_guide_shows_the_file_that_is_tested_here_and_a_connector_is_short() -> None:
+    root = Path(__file__).parents[3]
+    assert EXAMPLE in (root / "docs/guides/connect-any-rest-supplier.md").read_text()
+    connector = (root / "tests/sourcing/acme/connector.py").read_text()
+    assert len(connector.splitlines()) < 150
+    guide = (root / "docs/guides/add-a-connector.md").read_text()
+    shown = guide.partition("```python\n")[2].partition("```")[0].split("    …\n")
+    assert all(part.strip("\n") in connector for part in shown)
