@@ -377,6 +377,15 @@ def test_all_that_fit_were_stopped(script: Scripted, told: FoxReloadPublicSuppli
     assert isinstance(outcome, Refused)
 
 
+def test_where_the_price_cannot_be_looked_at_nothing_was_bought(script: Scripted, told: FoxReloadPublicSupplier) -> None:
+    for status, body in ((200, b"<html>"), (0, b""), (200, b'{"id": 7}')):
+        script.says(body, status)
+        found = told.place(a_request("sku"))
+        assert isinstance(found, Refused)
+        assert (found.kind, len(script.answers)) == (RefusalKind.UNREACHABLE, 0)
+    assert not any(one.startswith("POST") for one in script.asked)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
 def test_a_page_of_somebody_in_between_is_no_refusal(status: int) -> None:
     assert refusal_of(Answer(status, {}, b"<html>Just a moment</html>")) is None

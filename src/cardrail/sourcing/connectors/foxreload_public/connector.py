@@ -103,7 +103,12 @@ class FoxReloadPublicSupplier(BaseConnector):
             items = items_of(request)
         except ValueError:
             return Refused("it is ordered by whole amounts", RefusalKind.INVALID)
-        priced = self._priced(request, items)
+        try:
+            priced = self._priced(request, items)
+        except (NotSent, RateLimited):
+            raise
+        except SupplierError as error:  # nothing was ordered yet
+            return Refused(f"its price could not be looked at: {error.code}", RefusalKind.UNREACHABLE)
         if isinstance(priced, Refused):
             return priced
         order = self._create(request, items, priced, began)
