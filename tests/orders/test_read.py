@@ -20,6 +20,7 @@ from cardrail.orders import (
     refund_order,
     slice_orders,
 )
+from cardrail.orders.read import PageTotals
 from tests.build import NODE, World, item, the_order, the_repeated
 from tests.orders.build import cancel, in_test_mode, invalidate, reveals, stands, unpaid, unseeing
 
@@ -197,3 +198,25 @@ def test_a_list_is_narrowed_to_states_and_to_a_wallet(world: World) -> None:
     )
     assert [one.id for one in some] == [ids["TEST_PENDING"], ids["TEST_REFUND"]]
     assert list_orders(world.db, buyer, OrderFilter(currency="USD"), before=None, limit=9) == []
+
+
+def test_a_list_counts_old_orders_once_and_new_ones_each_time(world: World) -> None:
+    world.stock("TEA", 5)
+    totals = PageTotals(settled_millis=-60_000)  # all that is there already is old
+    fresh = PageTotals(settled_millis=60_000)
+    for expected in (1, 2, 3):
+        world.order("TEA")
+        with world.db.read() as tx:
+            assert fresh.count(tx, world.partner, "all", ()) == expected
+            assert totals.count(tx, world.partner, "all", ()) == 1
+    nobody = world.a_partner("INR")
+    with world.db.read() as tx:
+        assert fresh.count(tx, nobody, "all", ()) == 0
+
+
+def test_a_page_far_back_is_what_stands_there(world: World) -> None:
+    world.stock("TEA", 5)
+    ids = [world.order("TEA").id for _ in range(5)][::-1]
+    for offset in range(6):
+        page, total = slice_orders(world.db, world.partner, OrderFilter(), offset=offset, limit=2)
+        assert ([one.id for one in page], total) == (ids[offset : offset + 2], 5)
