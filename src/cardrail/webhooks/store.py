@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from cardrail.kernel import EventId, Mode, PartnerId, from_micros, to_micros
-from cardrail.storage import Bulk, Tx, bulk_insert, events
+from cardrail.storage import Bulk, Tx, bulk_insert, driver_select, events
 from cardrail.webhooks.model import Attempt, Delivery, DeliveryState, Endpoint, EndpointId, EndpointState
 from cardrail.webhooks.tables import webhook_attempts, webhook_cursors, webhook_deliveries, webhook_endpoints, webhook_secrets
 
@@ -214,9 +214,29 @@ _ASK_AGAIN: Final = (
 )
 
 
+# Many rows in one statement on PostgreSQL, where a statement a row costs a round of planning each.
+_DELIVERED_TOGETHER: Final = (
+    "UPDATE webhook_deliveries AS d SET state = 'delivered', due_at = NULL, tries = d.tries + 1, done_at = o.at"
+    " FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS o(endpoint_id, event_id, at)"
+    " WHERE d.endpoint_id = o.endpoint_id AND d.event_id = o.event_id RETURNING 1"
+)
+_MISSING_TOGETHER: Final = (
+    f"INSERT INTO webhook_deliveries ({', '.join(_DELIVERY_COLUMNS)})"  # noqa: S608  # our own columns
+    " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])"
+    " ON CONFLICT (endpoint_id, event_id) DO NOTHING RETURNING 1"
+)
+
+
 def insert_missing(tx: Tx, rows: Sequence[tuple[Any, ...]]) -> None:
     """Deliveries that may exist already: those stay as they are."""
-    _INSERT_MISSING(tx, rows)
+    if rows and tx.dialect.name == "postgresql":
+        driver_select(tx, _MISSING_TOGETHER, _columns(rows))
+    else:
+        _INSERT_MISSING(tx, rows)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple([list(column) for column in zip(*rows, strict=True)])
 
 
 def due_endpoints(tx: Tx) -> dict[str, int]:
@@ -231,8 +251,10 @@ def claim(tx: Tx, endpoint_id: str, *, now: int, until: int, most: int) -> list[
 
 
 def record_delivered(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of endpoint, event, at."""
-    if rows:
+    """Rows of endpoint, event, at; no delivery twice."""
+    if rows and tx.dialect.name == "postgresql":
+        driver_select(tx, _DELIVERED_TOGETHER, _columns([(one["endpoint"], one["event"], one["at"]) for one in rows]))
+    elif rows:
         tx.execute(_DONE, list(rows))
 
 
