@@ -134,7 +134,7 @@ class SettlementMachine(RuleBasedStateMachine):
 @pytest.mark.prove
 def test_statements_add_up_whatever_happens(db: Database, full_counts: bool, tmp_path: Path) -> None:
     machine = type("Machine", (SettlementMachine,), {"database": db, "keys": create_key_file(tmp_path / "keys")})
-    examples, steps = (200, 25) if full_counts else (6, 12)
+    examples, steps = (1_000, 25) if full_counts else (6, 12)
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=quiet)
