@@ -116,7 +116,9 @@ def test_the_scope_cannot_be_given_to_an_api_key_and_an_operator_s_key_opens_not
         create_key(
             part.db, part.clock, part.audit, server.partner_id, Mode.LIVE, name="x", scopes=["operator:read"], actor="test"
         )
-    for facts in ({"scopes": ["orders:read"]}, {"scopes": []}, {"name": " "}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}):
+    ended = datetime(2020, 1, 1, tzinfo=UTC)
+    odd: list[dict[str, Any]] = [{"scopes": ["orders:read"]}, {"scopes": []}, {"name": " "}, {"expires_at": ended}]
+    for facts in odd:
         with pytest.raises(InvalidKeyRequest):
             operator(server, **facts)
     paths = sorted(

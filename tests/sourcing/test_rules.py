@@ -162,7 +162,9 @@ def test_a_route_is_set_changed_and_taken_back(shop: Supplied) -> None:
 
     def asked() -> str:
         shop.bought()
-        return next(name for name, fake in shop.fakes.items() if fake.asked and not fake.asked.clear())
+        (name,) = [name for name, fake in shop.fakes.items() if fake.asked]
+        shop.fakes[name].asked.clear()
+        return name
 
     assert asked() == "B"  # the cheapest
     put(DEFAULT_ROUTE, "pinned", supplier="A")
