@@ -34,7 +34,12 @@ def test_an_order_is_shown_with_its_history_and_without_its_codes(server: Served
 def test_codes_are_revealed_again_on_demand(server: Served) -> None:
     placed = server.order(quantity=2)
     revealed = server.live.get(f"/v1/orders/{placed['id']}/codes")
-    assert revealed.json()["items"][0]["codes"] == placed["items"][0]["codes"]
+    shown = revealed.json()["items"][0]["codes"]
+    assert [{name: one[name] for name in placed["items"][0]["codes"][0]} for one in shown] == placed["items"][0]["codes"]
+    assert [(one["position"], one["state"], one["replacement_id"]) for one in shown] == [
+        (1, "DELIVERED", None),
+        (2, "DELIVERED", None),
+    ]
     assert revealed.headers["cache-control"] == "no-store"
 
 

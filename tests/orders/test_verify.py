@@ -14,8 +14,8 @@ from cardrail.storage import Database, Finding
 from cardrail.vault import VAULT_CHECKS
 from tests.build import NODE, POLICY, World, a_world, item
 
-PLANTED_ELSEWHERE = {check.name for check in LEDGER_CHECKS}
-"""tests/ledger/test_verify.py plants these."""
+PLANTED_ELSEWHERE = {check.name for check in LEDGER_CHECKS} | {"replacements"}
+"""tests/ledger/test_verify.py and tests/replacements plant these."""
 
 
 @pytest.fixture

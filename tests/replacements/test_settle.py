@@ -169,3 +169,31 @@ def test_the_new_codes_lot_knows_that_it_is_sold(shop: Claims) -> None:
     one = shop.decide(shop.claim(shop.sold()), D.STOCK)
     with shop.db.read() as tx:
         assert load_lots(tx, [str(one.new_lot_id)])[str(one.new_lot_id)].count == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE replacements SET refunded_minor = 0 WHERE state = 'REFUNDED'", "money given back"),
+        ("UPDATE replacements SET refunded_minor = 99999 WHERE state = 'REFUNDED'", "as its replacements say"),
+        ("DELETE FROM code_exceptions WHERE kind = 'replaced'", "its code marked replaced"),
+        ("UPDATE replacements SET order_id = 'ord_ZZ' WHERE state = 'REPLACED'", "an order for it"),
+    ],
+)
+def test_what_is_wrong_about_a_replacement_is_found(shop: Claims, statement: str, words: str) -> None:
+    shop.stock("TEA", 3)
+    order = shop.sold("TEA", 2)
+    shop.decide(shop.claim(order, 1), D.STOCK)
+    shop.decide(shop.claim(order, 2), D.REFUND)
+    assert shop.findings() == []
+    with shop.db.transaction() as tx:
+        tx.exec_driver_sql(statement)
+    assert any(words in one.expected for one in shop.findings() if one.check == "replacements")
+
+
+def test_a_code_that_was_given_for_a_bad_one_is_nobody_elses(shop: Claims) -> None:
+    shop.stock("TEA", 3)
+    one = shop.decide(shop.claim(shop.sold()), D.STOCK)
+    with shop.db.transaction() as tx:
+        tx.exec_driver_sql(f"UPDATE slices SET head = head - 1 WHERE lot_id = '{one.new_lot_id}'")
+    assert any("that nobody else has" in found.expected for found in shop.findings())
