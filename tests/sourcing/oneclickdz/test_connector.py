@@ -345,3 +345,10 @@ def test_a_configuration_that_cannot_work_is_refused(config: Any, key: str) -> N
 )
 def test_a_types_name_tells_its_face_value(name: str, face: Any) -> None:
     assert face_of(name) == face
+
+
+def test_a_page_of_somebody_in_between_does_not_end_the_product(script: Scripted, told: OneClickDzSupplier) -> None:
+    script.says(b"<html>Just a moment</html>", 403)
+    found = told.place(a_request("p/t"))
+    assert isinstance(found, Refused)
+    assert (found.kind, script.asked) == (RefusalKind.UNREACHABLE, ["GET /v3/validate"])

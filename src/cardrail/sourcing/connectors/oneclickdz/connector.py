@@ -276,11 +276,12 @@ class OneClickDzSupplier(BaseConnector):
 
     def _data(self, answer: Answer, wire_type: type[W]) -> W:
         """The data of a success. Raises CredentialsRefused, OddAnswer."""
-        if answer.status in (401, 403):
-            raise CredentialsRefused(given=code_of(answer) or f"HTTP_{answer.status}")
+        code = code_of(answer)
+        if answer.status in (401, 403) and code is not None:  # a page of somebody in between says nothing about us
+            raise CredentialsRefused(given=code)
         envelope = answer.json(EnvelopeIn) if answer.is_ok else None
         if envelope is None or not envelope.success:
-            raise OddAnswer(status=answer.status, given=code_of(answer))
+            raise OddAnswer(status=answer.status, given=code)
         try:
             return msgspec.json.decode(answer.body, type=SuccessIn[wire_type]).data  # type: ignore[valid-type]
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -84,7 +84,7 @@ class Caller:
     @staticmethod
     def data(answer: Answer, wire_type: type[W]) -> W:
         """The body of a success. Raises CredentialsRefused, OddAnswer."""
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) and code_of(answer):  # a page of somebody in between says nothing about us
             raise CredentialsRefused(given=code_of(answer))
         if answer.status != 200:
             raise OddAnswer(status=answer.status, given=code_of(answer))
@@ -120,7 +120,7 @@ class Caller:
     def _logged_in(self) -> TokensIn:
         body = {name: self._secrets[name].reveal() for name in ("username", "password")}
         answer = self._http.request("POST", "/auth/login", json=body)
-        if answer.status in (400, 401, 403):
+        if answer.status in (400, 401, 403) and code_of(answer):
             raise CredentialsRefused(given=code_of(answer))
         if not answer.is_ok:
             raise OddAnswer(status=answer.status, given=code_of(answer))
