@@ -315,7 +315,7 @@ OPERATOR_CODES: Final = frozenset(
 )  # fmt: skip
 """Codes that only the operator's own commands show: a partner who meets one met a fault of ours, and reads internal_error."""
 
-OPERATOR_PACKAGES: Final = frozenset({"sourcing", "bootstrap", "cli", "jobs", "storage", "vault"})
+OPERATOR_PACKAGES: Final = frozenset({"alerts", "sourcing", "bootstrap", "cli", "jobs", "storage", "vault"})
 """Packages that answer to nobody outside: the same goes for all their errors that are not in the table."""
 
 
