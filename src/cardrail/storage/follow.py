@@ -103,15 +103,12 @@ def read_events(
     return EventPage([event_of(row) for row in rows], max(end, after), has_more=end < sequenced_through(tx, "events"))
 
 
-_OF_TYPES: Final = (
-    _EVENT.where(
-        events.c.position > sa.bindparam("after"),
-        events.c.position <= sa.bindparam("through"),
-        events.c.type.in_(sa.bindparam("types", expanding=True)),
-        events.c.mode == sa.bindparam("mode"),
-    )
-    .order_by(events.c.position)
-)
+_OF_TYPES: Final = _EVENT.where(
+    events.c.position > sa.bindparam("after"),
+    events.c.position <= sa.bindparam("through"),
+    events.c.type.in_(sa.bindparam("types", expanding=True)),
+    events.c.mode == sa.bindparam("mode"),
+).order_by(events.c.position)
 
 
 def read_types(tx: Tx, mode: Mode, after: int, types: Collection[str]) -> EventPage:

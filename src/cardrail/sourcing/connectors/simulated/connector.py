@@ -1,8 +1,8 @@
 """A supplier that exists in arithmetic only: its codes are a keyed hash of our reference, so that asking again gives the same ones.
 
 What a sku does is in its name: TEST_SLOW is accepted and delivered after some seconds, TEST_TIMEOUT is bought though no answer came,
-TEST_TIMEOUT_LOST was never bought though no answer came, TEST_SUPPLIER_REFUSES is refused. Everything else is delivered at once. Claims are granted for
-codes of TEST_BAD_CODE.
+TEST_TIMEOUT_LOST was never bought though no answer came, TEST_SUPPLIER_REFUSES is refused. Everything else is delivered at once. Claims are
+granted for codes of TEST_BAD_CODE.
 """
 
 from __future__ import annotations
