@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -28,6 +29,7 @@ from cardrail.sourcing import (
 )
 from cardrail.sourcing.connectors.rest import EXAMPLE, RestSupplier
 from cardrail.sourcing.connectors.rest.file import parse_file
+from cardrail.sourcing.http import Answer
 from tests.sourcing.acme.server import KEY, AcmeServer
 
 Make = Callable[..., RestSupplier]
@@ -215,6 +217,72 @@ def test_a_mapping_that_reads_no_product_is_said_and_drops_nothing(supplier: Mak
         list(made.catalog())
 
 
+class Says:
+    """Whoever stands between us and the supplier, and says one thing."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self._answer = Answer(status, {}, body)
+
+    def request(self, *_: Any, **__: Any) -> Answer:
+        return self._answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def to(self, made: RestSupplier) -> None:
+        """From now on it is the one who answers."""
+        made._http.close()
+        made._http = cast("Any", self)
+
+
+def test_a_status_does_not_make_a_no_of_a_word_that_the_file_does_not_know(supplier: Make) -> None:
+    made = supplier(('401 = "busy"', '401 = "busy"\n422 = "invalid"'))
+    assert isinstance(made.place(a_request(2)), Delivered)
+    assert isinstance(made.place(a_request(3)), Unknown)  # 422 REF_REUSED: there is an order
+    Says(422, b"{}").to(made)
+    assert isinstance(made.place(a_request(3)), Refused)
+
+
+def test_a_receipt_of_some_units_does_not_count_for_all(acme_books: AcmeServer, supplier: Make) -> None:
+    acme_books.books.script.append("short")
+    found = supplier().place(a_request(2, player_id="77"))
+    assert isinstance(found, Unknown)
+    assert found.supplier_order_id is not None
+
+
+def test_a_page_of_somebody_in_between_cancels_nothing(supplier: Make) -> None:
+    made = supplier(('done = ["cancelled"]', "done_http = [200, 204]"))
+    for status, body in ((200, b"<html>Please log in</html>"), (204, b""), (200, b"{}")):
+        Says(status, body).to(made)
+        if b"html" in body:
+            with pytest.raises(OddAnswer):
+                made.invalidate(about(a_request(), "a/1"))
+        else:
+            assert made.invalidate(about(a_request(), "a/1")) == Invalidated()
+
+
+def test_false_is_no_code_yet(supplier: Make) -> None:
+    made = supplier()
+    Says(200, b'{"id": "a/1", "state": "done", "cards": [{"number": false}]}').to(made)
+    assert isinstance(made.place(a_request()), Unknown)
+
+
+@pytest.mark.parametrize("typed", ["abc", "NaN", "1e99999"])
+def test_a_buyer_s_text_that_is_no_number_is_refused_before_anything_is_sent(
+    acme_books: AcmeServer, supplier: Make, typed: str
+) -> None:
+    before = len(acme_books.seen)
+    found = supplier(('account = "{fields}"', 'amount = "{field.amount|number}"')).place(a_request(amount=typed))
+    assert isinstance(found, Refused)
+    assert (found.kind, len(acme_books.seen)) == (RefusalKind.INVALID, before)
+
+
+def test_an_order_whose_codes_cannot_be_asked_for_keeps_its_number(supplier: Make) -> None:
+    cards = '[cards]\npath = "/orders/{order_id}/{customer_id}"\n[invalidate]'
+    found = supplier(("[invalidate]", cards)).place(a_request())
+    assert isinstance(found, Accepted)
+
+
 # --- bad files --------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +304,8 @@ def test_a_mapping_that_reads_no_product_is_said_and_drops_nothing(supplier: Mak
         ('"{reference}" }\nrows', '"x" }\nrows', "[lookup]", "uses {reference}"),
         ('base_url = "https', 'base_url = "ftp', "base_url", "an address"),
         ('currency = "face.currency"', "", "[catalog.product]", "either currency"),
+        ("not_found = [404]", "not_found = [404, 403]", "not_found", "do not say that there is no such order"),
+        ('path = "/orders/{order_id}/cancel"', 'path = "/orders/last"', "[invalidate]", "of which order?"),
         ('"{page}", size', '"1", size', "paging", "does not say {page}"),
     ],
 )

@@ -138,7 +138,7 @@ class RestSupplier(BaseConnector):
                 return Accepted(order_id)  # it is asked after again: the codes are there
         else:
             cards = order
-        codes = self._codes(cards, order, request)
+        codes = self._codes(cards, order, request, is_whole=meaning == "delivered")
         fits = 0 < len(codes) <= request.quantity if meaning == "partial" else len(codes) == request.quantity
         if not fits:
             return Unknown(f"{meaning}, with {len(codes)} codes for {request.quantity} units", order_id)
@@ -148,21 +148,29 @@ class RestSupplier(BaseConnector):
         """Where codes are shown by a call of their own; None where it cannot be read now."""
         try:
             answer = _document(_checked(self._ask("cards", self._values(request, order_id))))
-        except SupplierError:
+        except (SupplierError, Absent):
             return None
         return value_at(answer, self._plan.calls["cards"].at)
 
-    def _codes(self, cards: Any, order: Any, request: PlaceRequest) -> tuple[PlainCode, ...]:
-        """The codes; of a top-up the receipt, once for each unit. None of them counts where one cannot be read."""
+    def _codes(self, cards: Any, order: Any, request: PlaceRequest, *, is_whole: bool) -> tuple[PlainCode, ...]:
+        """The codes; of a top-up the receipt, once for each unit. None of them counts where one cannot be read.
+
+        A receipt for a part of the units does not say for how many: then there are none.
+        """
         receipt = self._text(order, "order.receipt")
         if receipt is not None and request.fields:
-            return (PlainCode(receipt),) * request.quantity
+            return (PlainCode(receipt),) * request.quantity if is_whole else ()
         if "order.codes" not in self._plan.paths:
             return ()
         found = value_at(cards, self._plan.paths["order.codes"])
         rows = found if isinstance(found, list) else [found] if found is not None else []
-        codes = [PlainCode(*[self._text(one, f"order.{part}") for part in ("code", "pin", "serial", "url")]) for one in rows]
+        codes = [PlainCode(*[self._secret(one, f"order.{part}") for part in ("code", "pin", "serial", "url")]) for one in rows]
         return tuple(codes) if all(one.code or one.url for one in codes) else ()
+
+    def _secret(self, row: Any, name: str) -> str | None:
+        """A part of a code: ``false`` is none yet, and no text."""
+        value = self._at(row, name)
+        return None if isinstance(value, bool) else text_of(value)
 
     def _cost(self, order: Any) -> Money | None:
         """What it says that all units cost; None where it does not, or not so that it can be counted: the codes count more."""
@@ -180,11 +188,13 @@ class RestSupplier(BaseConnector):
         return min([one for one in ends if one is not None], default=None)
 
     def _refusal(self, answer: Answer, document: Any) -> Refused | None:
-        """The no that this is, if the file calls it one."""
+        """The no that this is, if the file calls it one. A word that the file does not know may say anything: only 401 is heard then."""
         word = text_of(value_at(document, self._plan.paths["errors.code"])) if "errors.code" in self._plan.paths else None
         if not (answer.is_ok or 400 <= answer.status < 500):
             return None
-        kind = self._plan.refusals.get((word or "").lower()) or self._plan.refusals_by_status.get(answer.status)
+        kind = self._plan.refusals.get((word or "").lower())
+        if kind is None and (word is None or answer.status == 401):
+            kind = self._plan.refusals_by_status.get(answer.status)
         return Refused(f"{answer.status} {(word or '')[:64]}".strip(), kind) if kind is not None else None
 
     def invalidate(self, about: LookupRequest) -> InvalidateOutcome:
@@ -196,9 +206,11 @@ class RestSupplier(BaseConnector):
             answer = self._ask("invalidate", self._values(about.placed, about.supplier_order_id))
         except Absent as absent:
             return Unknown(f"without {absent} it cannot be cancelled")
+        if answer.status in given.done_http and not answer.body:
+            return Invalidated()
+        document = _document(answer)  # a page of somebody in between is no proof, whatever its status
         if answer.status in given.done_http:
             return Invalidated()
-        document = _document(answer)
         order = value_at(document, self._plan.calls["invalidate"].at)
         if answer.is_ok and self._text(order, "order.status") in given.done:
             return Invalidated()

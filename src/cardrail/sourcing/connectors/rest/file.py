@@ -57,6 +57,8 @@ VARIABLES: Final[dict[str, tuple[str, ...]]] = {
 
 _NEVER_A_NO: Final = frozenset({408, 409, 425, 429})
 """These say nothing about an earlier request, or that there was one."""
+_NEVER_ABSENT: Final = _NEVER_A_NO | {401, 403}
+"""These say nothing about whether there is an order."""
 _TELLTALE: Final = re.compile(r"auth|key|token|secret|passw|cookie|session", re.IGNORECASE)
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -390,6 +392,9 @@ def _check_order(file: Described) -> None:
         raise _Wrong("cards", "it needs order.id, order.status, and [status] or [lookup]")
     for word in file.errors.by_status:
         _status(word)
+    for name, look in (("status", file.status), ("lookup", file.lookup)):
+        if look is not None and not _NEVER_ABSENT.isdisjoint(look.not_found):
+            raise _Wrong(f"{name}.not_found", "401, 403, 408, 409, 425 and 429 do not say that there is no such order")
     if file.errors.refusals and file.errors.code is None:
         raise _Wrong("errors.refusals", "where does the word stand? errors.code")
 
@@ -398,6 +403,9 @@ def _check_looking(file: Described, calls: dict[str, Call]) -> None:
     uses = {name: {one.name for one in _variables(call)} for name, call in calls.items()}
     if file.status is not None and "order_id" not in uses["status"]:
         raise _Wrong("status", "it uses {order_id}")
+    for name in ("cards", "invalidate"):
+        if name in uses and uses[name].isdisjoint({"order_id", "reference"}):
+            raise _Wrong(name, "of which order? it uses {order_id} or {reference}")
     if file.lookup is not None and "reference" not in uses["lookup"]:
         raise _Wrong("lookup", "it uses {reference}: that is what it finds an order by")
     if file.lookup is not None and "reference" not in uses["place"]:

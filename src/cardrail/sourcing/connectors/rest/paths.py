@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from cardrail.kernel import Money
@@ -18,6 +18,7 @@ from cardrail.kernel import Money
 Path = tuple[str | int, ...]
 
 STEPS_MAX: Final = 12
+DIGITS_MAX: Final = 30
 FILTERS: Final = ("decimal", "minor", "number", "text", "date", "unix")
 
 _STEP: Final = re.compile(r'\.?([A-Za-z_$@][A-Za-z0-9_$@-]*)|\[([0-9]{1,4})\]|\["([^"\]]{1,100})"\]')
@@ -158,7 +159,18 @@ def _filtered(variable: Variable, values: Mapping[str, Any], unit: str) -> Any:
         return _moment(value, variable.filter)
     if value is None or variable.filter is None:
         return value
-    return Decimal(str(value)) if variable.filter == "number" else text_of(value)
+    return _number(variable, str(value)) if variable.filter == "number" else text_of(value)
+
+
+def _number(variable: Variable, text: str) -> Decimal:
+    """A text as a number. Raises Absent where it is none: a buyer has typed it, and JSON has no NaN."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        raise Absent(f"number in {variable.name}") from None
+    if not found.is_finite() or abs(found.adjusted()) >= DIGITS_MAX:
+        raise Absent(f"number in {variable.name}")
+    return found
 
 
 def _amount(value: Money, form: str) -> Any:
