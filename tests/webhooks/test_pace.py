@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from cardrail.webhooks import AddressRules, parse_schedule
+from cardrail.webhooks.model import Failure
 from cardrail.webhooks.names import Names
 from cardrail.webhooks.post import Posted, Poster
 from tests.webhooks.build import LOOPBACK, Hooks
@@ -186,6 +189,91 @@ def test_a_header_of_two_lines_is_not_sent() -> None:
 
 def loopback_poster() -> Poster:
     return Poster(LOOPBACK, timeout_seconds=5, connections=2, connections_max=4)
+
+
+@asynccontextmanager
+async def a_line(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers each request with exactly these bytes, and its diary: connections, the hosts asked for, and their ends."""
+    diary: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        diary.append("connected")
+        writers.append(writer)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(2)
+                diary.append(head.split(b"\r\n")[0].split(b" ")[1].decode())
+                for one in answers:
+                    writer.write(one)
+                    await writer.drain()
+        diary.append("closed")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", diary
+    finally:
+        server.close()
+        for one in writers:
+            one.transport.abort()
+        await asyncio.sleep(0.01)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_an_endpoint_that_moves_takes_no_connection_with_it() -> None:
+    async def run() -> tuple[list[str], list[str]]:
+        poster = loopback_poster()
+        async with a_line(OK) as (old, before), a_line(OK) as (new, after):
+            for url in (old + "/a", old + "/b", new + "/c", new + "/d"):
+                await poster.post("whe_1", url, {}, b"{}")
+            await poster.close()
+            await asyncio.sleep(0.01)
+            return before, after
+
+    assert asyncio.run(run()) == (["connected", "/a", "/b", "closed"], ["connected", "/c", "/d", "closed"])
+
+
+def test_what_is_under_way_to_an_endpoint_that_is_gone_leaves_no_connection_behind() -> None:
+    async def run() -> list[str]:
+        poster = loopback_poster()
+        async with a_line(OK) as (url, diary):
+            under_way = asyncio.create_task(poster.post("whe_1", url + "/a", {}, b"{}"))
+            await asyncio.sleep(0)
+            await poster.forget_others(())
+            assert (await under_way).status == 200
+            await asyncio.sleep(0.01)
+            return diary
+
+    assert asyncio.run(run()) == ["connected", "/a", "closed"]
+
+
+@pytest.mark.parametrize("tail", [b"0\r\nX-Trailer: ", b"1;extension="], ids=["trailer", "chunk extension"])
+def test_of_an_answer_whose_framing_never_ends_no_more_is_read_than_of_any_other(tail: bytes) -> None:
+    async def run() -> tuple[int | None, Failure | None]:
+        poster = loopback_poster()
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        async with a_line(head, tail, *[b"y" * 65_536] * 2_000) as (url, _):
+            posted = await poster.post("whe_1", url + "/a", {}, b"{}")
+            await poster.close()
+            return posted.status, posted.error
+
+    started = time.monotonic()
+    assert asyncio.run(run()) == (200, None)
+    assert time.monotonic() - started < 2
+
+
+def test_over_a_connection_that_answered_twice_nothing_more_is_sent() -> None:
+    async def run() -> list[str]:
+        poster = loopback_poster()
+        async with a_line(OK + OK.replace(b"200 OK", b"410 Gone")) as (url, diary):
+            assert [(await poster.post("whe_1", f"{url}/{n}", {}, b"{}")).status for n in range(2)] == [200, 200]
+            await poster.close()
+            return [one for one in diary if one != "closed"]
+
+    assert asyncio.run(run()) == ["connected", "/0", "connected", "/1"]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

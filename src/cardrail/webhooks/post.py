@@ -24,7 +24,7 @@ from cardrail.webhooks.model import Failure
 from cardrail.webhooks.names import Names, resolve
 
 READ_MAX: Final = 64 * 1024
-"""Bytes of an answer that are read at all, and of its head."""
+"""Bytes of an answer that are read at all, whatever they are: its head, its body, what frames it."""
 KEEP_MAX: Final = 1_024
 """Bytes of an answer that are kept."""
 KEEPALIVE_SECONDS: Final = 20.0
@@ -54,6 +54,9 @@ class _Broken(Exception):
     """The connection ended, or what came over it is no answer."""
 
 
+Server = tuple[bool, str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a URL leads."""
@@ -63,6 +66,11 @@ class _Place:
     port: int
     head: bytes
     """The request line and the Host header."""
+
+    @property
+    def server(self) -> Server:
+        """What a connection is good for."""
+        return self.is_plain, self.host, self.port
 
 
 def _place(url: str) -> _Place:
@@ -77,7 +85,8 @@ def _place(url: str) -> _Place:
 class _Connection(asyncio.Protocol):
     """One connection, kept alive, with one request under way at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: Server) -> None:
+        self.server = server
         self._transport: asyncio.Transport
         self._answer: asyncio.Future[Posted] | None = None
         self.idle_since = 0.0
@@ -132,10 +141,17 @@ class _Connection(asyncio.Protocol):
             self._finish()
         except httptools.HttpParserError:
             self._fail()
-        if not self._answer.done() and not self._has_head and self._count > READ_MAX:
-            self._fail()
+        if self._count > READ_MAX and not self._answer.done():
+            if self._has_head:
+                self._finish()
+            else:
+                self._fail()
 
     # --- the parser's ---
+
+    def on_message_begin(self) -> None:
+        if self._answer is None or self._answer.done():
+            self.close()  # a second answer to one request: the next one's would be taken for another's
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after" and value.isdigit() and len(value) < 9:
@@ -149,8 +165,6 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += body
-        if len(self._body) >= READ_MAX:
-            self._finish()
 
     def on_message_complete(self) -> None:
         if self._has_head:  # else it was one of 1xx, and the answer follows
@@ -180,6 +194,8 @@ class _Line:
 
     turn: asyncio.Semaphore
     free: list[_Connection] = field(default_factory=list)
+    is_gone: bool = False
+    """The endpoint is: what is still under way gives no connection back."""
 
 
 class Poster:
@@ -222,9 +238,11 @@ class Poster:
         return Posted(outcome.status, outcome.error, outcome.answer, milliseconds, outcome.retry_after)
 
     async def forget_others(self, known: Container[str]) -> None:
-        """Close the connections of endpoints that have changed or are gone."""
+        """Close the connections of endpoints that are gone. (One that moved has its old connections closed by its next message.)"""
         for endpoint_id in [one for one in self._lines if one not in known]:
-            for connection in self._lines.pop(endpoint_id).free:
+            line = self._lines.pop(endpoint_id)
+            line.is_gone = True
+            for connection in line.free:
                 connection.close()
         self._places.clear()
 
@@ -251,7 +269,7 @@ class Poster:
         if place is None:
             place = self._places[url] = _place(url)
         request = _request(place, headers, body)
-        connection = _free_one(line)
+        connection = _free_one(line, place.server)
         if connection is not None:
             try:
                 return await self._ask(line, connection, request)
@@ -262,7 +280,9 @@ class Poster:
 
     async def _ask(self, line: _Line, connection: _Connection, request: bytes) -> Posted:
         posted = await connection.ask(request)
-        if not connection.is_closed:
+        if line.is_gone:
+            connection.close()
+        elif not connection.is_closed:
             connection.idle_since = time.monotonic()
             line.free.append(connection)
         return posted
@@ -279,19 +299,20 @@ class Poster:
             raise _Forbidden
         tls: dict[str, Any] = {} if place.is_plain else {"ssl": self._tls, "server_hostname": place.host.rstrip(".")}
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, address, place.port, **tls)
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(lambda: _Connection(place.server), address, place.port, **tls)
         except BaseException:
             self._names.forget(place.host, place.port)
             raise
         return connection
 
 
-def _free_one(line: _Line) -> _Connection | None:
-    """The connection that was used last, if the receiver still has it."""
+def _free_one(line: _Line, server: Server) -> _Connection | None:
+    """The connection to this server that was used last, if the receiver still has it."""
     oldest = time.monotonic() - KEEPALIVE_SECONDS
     while line.free:
         connection = line.free.pop()
-        if not connection.is_closed and connection.idle_since > oldest:
+        if not connection.is_closed and connection.idle_since > oldest and connection.server == server:
             return connection
         connection.close()
     return None
