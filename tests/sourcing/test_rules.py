@@ -21,6 +21,7 @@ from cardrail.sourcing import (
     SupplierProduct,
     SupplierState,
     add_rule,
+    apply_rules,
     change_supplier,
     clear_route,
     list_routes,
@@ -127,6 +128,17 @@ def test_what_a_person_decided_stays(known: Supplied) -> None:
     assert "ST-IN-100" not in mapped(known)
     map_product(known.db, known.clock, known.audit, snapshot, "A", [("ST-IN-100", "STEAM-100")], actor="anna")
     assert mapped(known)["ST-IN-100"] == "anna"
+
+
+def test_what_a_person_has_mapped_and_unmapped_is_mapped_by_no_rule_again(known: Supplied) -> None:
+    rule(known, "STEAM", brand="Steam", country="IN")
+    rule(known, "STEAM", sku_like="FK-*")
+    snapshot = known.catalog.current()
+    for sku in ("STEAM-100", "STEAM-500"):
+        map_product(known.db, known.clock, known.audit, snapshot, "A", [("FK-RANGE", sku)], actor="anna")
+    unmap_product(known.db, known.clock, known.audit, snapshot, "A", "FK-RANGE", None, actor="anna")
+    assert pairs(apply_rules(known.db, known.clock, known.audit, snapshot, known.suppliers["A"], actor="test")) == []
+    assert "FK-RANGE" not in mapped(known)
 
 
 def test_a_rule_is_taken_back_with_what_it_mapped_or_without(known: Supplied) -> None:

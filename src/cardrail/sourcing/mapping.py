@@ -249,9 +249,9 @@ def unmap_product(
         ]
         if not ended:
             raise MappingNotFound(supplier=supplier.name, supplier_sku=supplier_sku, **({} if sku is None else {"sku": sku}))
-        at = to_micros(clock.now())
+        at, has_rules = to_micros(clock.now()), store.has_rules(tx, supplier.id)
         for one in ended:
-            if one.mapped_by.startswith("mrl_"):  # its rule would make it again: the operator's no stays
+            if has_rules:  # one of them would map it at the next sync: the operator's no stays
                 store.put_mapping(
                     tx, one.denomination_id, one.supplier_id, one.supplier_sku, is_enabled=False, mapped_by=actor, at=at
                 )

@@ -27,6 +27,7 @@ from cardrail.sourcing.model import (
 )
 from cardrail.sourcing.tables import (
     attempts,
+    mapping_rules,
     procurements,
     routes,
     supplier_health,
@@ -300,6 +301,12 @@ def put_product(tx: Tx, supplier_id: str, product: SupplierProduct, cost_currenc
     )
 
 
+def has_rules(tx: Tx, supplier_id: str) -> bool:
+    """Whether any rule maps this supplier's products."""
+    query = sa.select(mapping_rules.c.id).where(mapping_rules.c.supplier_id == supplier_id).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def put_mapping(
     tx: Tx, denomination_id: str, supplier_id: str, supplier_sku: str, *, is_enabled: bool, mapped_by: str, at: int
 ) -> None:
@@ -483,6 +490,7 @@ _SAVE_ATTEMPT: Final = (
                 "cost_currency",
                 "answered_at",
                 "look_at",
+                "leased_until",
                 "looks",
                 "misses",
                 "deadline_at",
@@ -524,6 +532,7 @@ def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
             "to_cost_currency": one.cost_currency,
             "to_answered_at": one.answered_at,
             "to_look_at": one.look_at,
+            "to_leased_until": one.leased_until,
             "to_looks": one.looks,
             "to_misses": one.misses,
             "to_deadline_at": one.deadline_at,
