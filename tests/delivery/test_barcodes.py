@@ -55,6 +55,8 @@ def test_a_qr_code_has_its_three_finders_and_a_quiet_zone_of_four() -> None:
         ("CODE128", "x" * 81),
         ("QR", ""),
         ("QR", "x" * 1_001),
+        ("QR", "€" * 1_000),
+        ("QR", "\ud800"),
         ("AZTEC", "1"),
     ],
 )

@@ -67,9 +67,15 @@ class Barcode:
 
 
 def draw(kind: str, text: str) -> Barcode | None:
-    """What a till scans for this text; None where the kind cannot hold it (EAN-13 is 13 digits with their check digit)."""
+    """What a till scans for this text; None where the kind cannot hold it (EAN-13 is 13 digits with their check digit).
+
+    It never raises: whoever has bought a code is shown it, whatever is in it.
+    """
     if kind == "QR" and 0 < len(text) <= QR_MAX:
-        code = segno.make_qr(text, error="m", boost_error=False)
+        try:
+            code = segno.make_qr(text, error="m", boost_error=False)
+        except (segno.DataOverflowError, UnicodeError):  # as bytes it is longer than as characters
+            return None
         rows = tuple([tuple([bool(one) for one in row]) for row in code.matrix])
         return Barcode(kind, _with_quiet_zone(rows))
     if kind == "CODE128" and len(text) <= BARS_MAX and _LATIN.fullmatch(text):
