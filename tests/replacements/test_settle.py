@@ -19,7 +19,7 @@ from cardrail.orders import (
     reveal_replaced,
 )
 from cardrail.vault import load_lots
-from tests.orders.build import invalidate, steps
+from tests.orders.build import invalidate, steps, taxed
 from tests.orders.test_invalidate import AT_OUR_COST
 from tests.replacements.build import NODE, Claims
 
@@ -197,3 +197,15 @@ def test_a_code_that_was_given_for_a_bad_one_is_nobody_elses(shop: Claims) -> No
     with shop.db.transaction() as tx:
         tx.exec_driver_sql(f"UPDATE slices SET head = head - 1 WHERE lot_id = '{one.new_lot_id}'")
     assert any("that nobody else has" in found.expected for found in shop.findings())
+
+
+def test_units_that_are_paid_back_one_by_one_sum_to_what_their_line_was_charged(shop: Claims) -> None:
+    taxed(shop, fee_minor=33, tax_bps=350, discount_bps=6_667)
+    shop.stock("TEA", 7)
+    order = shop.sold("TEA", 7)
+    assert order.charged_minor % 7
+    paid_back = [shop.decide(shop.claim(order, position), D.REFUND).refunded_minor for position in (4, 7, 1, 2, 6, 5, 3)]
+    done = shop.stands(order)
+    assert (sum(paid_back), done.refunded_minor, max(paid_back) - min(paid_back)) == (order.charged_minor, order.charged_minor, 1)
+    assert (shop.balance(), shop.worth(Purpose.SALES), shop.worth(Purpose.FEES), shop.worth(Purpose.TAX)) == ("1000000.00", 0, 0, 0)
+    assert shop.findings() == []

@@ -182,3 +182,32 @@ def test_that_a_supplier_is_shown_its_code_is_in_the_audit_log(shop: Claims) -> 
     one = shop.settle(shop.claim(shop.sold("CARD")))
     shown = [entry for entry in audited(shop, "code.revealed") if entry.origin == shop.suppliers["A"].id]
     assert [entry.details["replacement"] for entry in shown if entry.details] == [one.id]
+
+
+@pytest.mark.parametrize("decided", ["before the credit", "by the credit"])
+def test_what_is_given_back_for_a_code_of_stock_makes_its_loss_good_and_is_not_counted_twice(shop: Claims, decided: str) -> None:
+    fake = shop.claimed_supplier("accept" if decided == "before the credit" else "credit")
+    fake.tellings.append("credit")
+    shop.stock("TEA", 2, cost="80", supplier="A")
+    shop.policy = ReplacementPolicy(unasked="stock")
+    one = shop.claim(shop.sold())
+    shop.pursue(one)
+    if decided == "before the credit":
+        shop.decide(one, D.STOCK)
+    assert shop.settle(one).state is S.REPLACED
+    assert (shop.worth(Purpose.COST_OF_GOODS), shop.worth(Purpose.WRITE_OFFS), shop.worth(Purpose.STOCK)) == (8_000, 0, 0)
+    assert shop.findings() == []
+
+
+@pytest.mark.parametrize("verdict", ["lost", "accept"])
+def test_a_second_claim_for_a_code_is_not_sent_while_the_supplier_may_have_the_first(shop: Claims, verdict: str) -> None:
+    fake = shop.claimed_supplier(verdict, abilities=MUTE)
+    order = shop.sold("CARD")
+    first = shop.claim(order)
+    shop.pursue(first)
+    shop.later(minutes=5)
+    shop.pursue(first)
+    shop.decide(first, D.REFUSE)
+    second = shop.settle(shop.claim(order, evidence="a picture"))
+    assert (second.state, len(fake.replaced)) == (S.NEEDS_REVIEW, 1)
+    assert first.id in str(second.because)

@@ -200,6 +200,10 @@ def _first(case: Case) -> _Ask | int | None:
     if one.mode is Mode.LIVE and _was_restored_since(case):
         case.review("the database was restored since: this code may have been replaced before", ACTOR)
         return None
+    earlier = _still_asked(case)
+    if earlier is not None:
+        case.review(f"the supplier may have the earlier claim {earlier.id} for this code: it is not asked twice", ACTOR)
+        return None
     found = seller_of(case.tx, case.order, case.item, one)
     abilities = None if found is None else _abilities(case.desk, found.supplier)
     if found is None or abilities is None or not abilities.can_replace:
@@ -273,6 +277,13 @@ def _wake_of(case: Case) -> int | None:
 def _was_restored_since(case: Case) -> bool:
     """Whether the order is older than a restore: then what became of its codes between backup and restore is not known here."""
     return any(to_micros(one.restored_at) > case.order.created_at for one in all_restores(case.tx))
+
+
+def _still_asked(case: Case) -> Replacement | None:
+    """An earlier claim for the same code, decided here, that the supplier has or may have."""
+    code = (case.one.lot_id, case.one.seq)
+    past = store.load_of_orders(case.tx, [case.order.id])
+    return next((one for one in past if (one.lot_id, one.seq) == code and one.id != case.one.id and one.is_looked_after), None)
 
 
 def _by_policy(case: Case, why: str) -> None:
@@ -539,7 +550,7 @@ def _credited(case: Case, outcome: Credited, supplier: Supplier) -> None:
     case.note("the supplier gives its cost back" + ("" if given is None else f": {given}"), call=CallState.CREDITED)
     if given is not None and given.minor > 0 and supplier.id != SIMULATED.id:
         account = supplier_account(supplier.id, given.currency.code, case.order.mode)
-        _book_purchase(case, account, Purpose.COST_OF_GOODS, given)
+        _book_purchase(case, account, Purpose.WRITE_OFFS if case.is_written_off else Purpose.COST_OF_GOODS, given)
     if not case.one.is_open:
         return
     if not case.is_standing:

@@ -77,6 +77,13 @@ class Case:
         offer = self.snapshot.denomination(self.item.denomination_id)
         return offer is not None and offer.kind == "topup"
 
+    @property
+    def is_written_off(self) -> bool:
+        """Whether what the bad code had cost was booked as lost already."""
+        one = self.one
+        gave = one.state is S.REFUNDED or (one.state is S.REPLACED and one.source == "stock")
+        return (gave or self.order.state is OrderState.INVALIDATED) and cost_of(self._lot, one.seq, 1) > 0
+
     # --- the ways it ends ---------------------------------------------------------------------------------------------
 
     def refuse(self, because: str, actor: str) -> None:
@@ -128,7 +135,8 @@ class Case:
     def replace_from_stock(self, because: str, actor: str) -> None:
         """Take a code of the same denomination and face value out of stock. Raises NothingToReplaceWith."""
         new = self._take()
-        self._write_off()
+        if self.one.call is not CallState.CREDITED:
+            self._write_off()
         self._give(new, "stock", because, actor)
 
     def replace_by_supplier(self, code: PlainCode, expires_at: int, because: str, actor: str) -> None:
