@@ -79,7 +79,24 @@ def test_an_email_method_without_an_address_is_refused(shop: CompatShop, open_cl
     assert "delivery_method.email" in answer.text
 
 
-def test_a_starship_order_s_address_gets_a_link_and_its_repeat_none(shop: CompatShop, inbox: Inbox, asker: Any) -> None:
+@pytest.mark.parametrize(
+    "address", ["a,b@example.org", "Fin<fin@example.org>", "=?utf-8?q?a=2C?=@example.org", "fin@exämple.org"]
+)
+def test_what_is_no_single_address_that_can_be_written_to_is_refused(shop: CompatShop, open_client: Open, address: str) -> None:
+    body = order_body(shop, delivery_method={"type": "email", "email": address})
+    answer = open_client().send("POST", "/orders", body, key=f"odd-{len(address)}")
+    assert answer.status_code == 400
+    assert "delivery_method.email" in answer.text
+
+
+def test_a_starship_order_s_address_that_is_none_gets_nothing(shop: CompatShop, inbox: Inbox, asker: Any) -> None:
+    ask, before = asker(), len(inbox.taken)
+    assert len(ask.order(ask.wanted(quantity=1, ref="MAIL-2", email="a,star@odd.example"))["vouchers"]) == 1
+    run(shop)
+    assert len(inbox.taken) == before
+
+
+def test_a_starship_order_s_address_gets_gets_a_link_and_its_repeat_none(shop: CompatShop, inbox: Inbox, asker: Any) -> None:
     ask = asker()
     body = ask.wanted(quantity=1, ref="MAIL-1", email="star@example.org")
     assert len(ask.order(body)["vouchers"]) == 1

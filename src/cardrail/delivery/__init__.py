@@ -42,7 +42,7 @@ from cardrail.delivery.messages import (
     resend_message,
     wish_of,
 )
-from cardrail.delivery.model import Claim, LinkSigner, Protection, Wish, check_wish
+from cardrail.delivery.model import Claim, LinkSigner, Protection, Wish, check_wish, is_address
 from cardrail.delivery.store import message_backlog
 from cardrail.delivery.words import RIGHT_TO_LEFT
 
@@ -81,6 +81,7 @@ __all__ = [
     "draw_barcode",
     "erase_recipients",
     "find_claim",
+    "is_address",
     "list_claims",
     "list_messages",
     "make_claims",

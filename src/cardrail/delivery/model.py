@@ -71,7 +71,7 @@ def check_wish(wish: Wish) -> Wish:
         (wish.protection not in {one.value for one in Protection}, "protection"),
         (wish.pin is not None and (wish.protection != "PROTECTED" or not _PIN.fullmatch(wish.pin)), "pin"),
         (wish.expires_days is not None and not 1 <= wish.expires_days <= EXPIRES_DAYS_MAX, "expires_days"),
-        (wish.email is not None and (len(wish.email) > 254 or not _EMAIL.fullmatch(wish.email)), "email"),
+        (wish.email is not None and not is_address(wish.email), "email"),
         (wish.telegram is not None and not _CHAT.fullmatch(wish.telegram), "telegram"),
         (wish.include_codes and wish.protection == "PROTECTED", "include_codes"),
     )
@@ -79,6 +79,11 @@ def check_wish(wish: Wish) -> Wish:
         if is_wrong:
             raise InvalidDelivery(field=field, pointer=f"/delivery/{field}")
     return wish
+
+
+def is_address(email: str) -> bool:
+    """Whether a message can be sent there, and to nobody else: no list, no name beside the address, nothing in quotes."""
+    return len(email) <= 254 and _EMAIL.fullmatch(email) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from cardrail.api.dialects.finperks.surface import body_of, finperks
 from cardrail.api.dialects.finperks.wire import OrderIn, OrderOut, PlainOrderIn
 from cardrail.api.errors import InvalidBody, InvalidHeader
 from cardrail.api.render import Codes
+from cardrail.delivery import is_address
 from cardrail.kernel import OrderId, OutcomeUnknown, is_id, new_order_id
 from cardrail.orders import (
     FINAL,
@@ -94,6 +95,8 @@ class Buying:
         key, line = _key_of(call), self._items.line_of(call, wanted)
         if wanted.delivery_method.type == "email" and wanted.delivery_method.email is None:
             raise wrong("delivery_method.email", "It is required.")
+        if wanted.delivery_method.type == "email" and not is_address(wanted.delivery_method.email or ""):
+            raise wrong("delivery_method.email", "It is not an address that can be written to.")
         return wanted, key, line
 
 

@@ -41,6 +41,7 @@ from cardrail.api.dialects.starship.states import (
 )
 from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.api.render import Codes
+from cardrail.delivery import is_address
 from cardrail.kernel import Money, OrderId, Reference, base32_of, new_number, new_order_id
 from cardrail.orders import (
     IdempotencyConflict,
@@ -189,7 +190,9 @@ class Orders:
         face = Money(face_minor, product.currency) if offer.type == "range" else None
         items = (ItemRequest(offer.sku, wanted.quantity, face, wanted.input_data or None),)
         is_inline = generation == 2 or wanted.quantity <= self._profile.inline_units_max
-        is_mailed = wanted.email is not None and self._profile.mails and "email" in call.desk.parts.office.channels
+        # What cannot be written to is noted with the order, as it always was, and gets nothing.
+        can_mail = self._profile.mails and "email" in call.desk.parts.office.channels
+        is_mailed = can_mail and wanted.email is not None and is_address(wanted.email)
         order_id = new_order_id()
         order_number = new_number()
 
