@@ -8,7 +8,7 @@ for a human.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import OrderId, to_micros
@@ -95,10 +95,10 @@ def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last
         if notice.tries >= len(WAITS_SECONDS):
             end_notice(tx, notice, "review", "nothing was bought here under this number", now)
             return "review"
-        wait = WAITS_SECONDS[notice.tries]
-        put_off(tx, notice, now + wait * 1_000_000)
-        if jobs.is_prepared:
-            _enqueue(jobs, tx, notice_id, notice.tries + 1, wait)
+        _follow_later(jobs, tx, notice, now)
+        return "waiting"
+    if attempt.is_open and notice.state == "waiting" and (attempt.leased_until or 0) > now:
+        _follow_later(jobs, tx, notice, now)  # somebody asks about it now, and may have asked before this was so
         return "waiting"
     if attempt.is_open:
         _look_now(jobs, tx, attempt, notice.event, now)
@@ -113,11 +113,20 @@ def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last
     return "review"
 
 
+def _follow_later(jobs: Jobs, tx: Tx, notice: Any, now: int) -> None:
+    wait = WAITS_SECONDS[min(notice.tries, len(WAITS_SECONDS) - 1)]
+    put_off(tx, notice, now + wait * 1_000_000)
+    if jobs.is_prepared:
+        _enqueue(jobs, tx, notice.id, notice.tries + 1, wait)
+
+
 def _look_now(jobs: Jobs, tx: Tx, seen: Attempt, event: str, now: int) -> None:
     """Let the purchase be looked at, in the order of locks that procurement has: what waits for suppliers first, then the attempt."""
     waiting = [one for one in load_procurements(tx, OrderId(seen.order_id), lock=True) if one.state is not ProcurementState.DONE]
     attempt = load_attempt(tx, seen.id, lock=True)
     if attempt is None or not attempt.is_open or attempt.look_at >= NOT_LOOKED_FOR:  # what must not be looked for is not
+        return
+    if (attempt.leased_until or 0) > now or attempt.misses:  # a second "no" counts because time lies between the two
         return
     save_attempt(tx, told(replace(attempt, look_at=now), f"the supplier's webhook: {event}", now), from_state=attempt.state)
     for one in waiting:

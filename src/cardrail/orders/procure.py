@@ -256,7 +256,8 @@ class _Visit:
         by_match = abilities.lookup is Lookup.BY_MATCH
         about = _about(self.tx, self.order, item, attempt, supplier, by_match=by_match)
         # Nobody else asks before this call has ended: two looks at the same moment are one.
-        leased = replace(attempt, look_at=now + micros(abilities.call_seconds + GRACE_SECONDS))
+        until = now + micros(abilities.call_seconds + GRACE_SECONDS)
+        leased = replace(attempt, look_at=until, leased_until=until)
         save_attempt(self.tx, leased, from_state=attempt.state)
         return _Ask(how, leased, supplier, about, self.order)
 

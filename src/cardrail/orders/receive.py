@@ -110,7 +110,7 @@ def _receive(
             waiting = settle_item(tx, order, item, waiting, now, has_changed=False)
         known = late
     if is_ours:
-        attempt = call.change(known, at)
+        attempt = replace(call.change(known, at), leased_until=None)
         if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
             receipt = _Receipt(tx, buying, snapshot, order, item, waiting, attempt, call.outcome, now)
             attempt, waiting = receipt.keep()

@@ -167,6 +167,8 @@ class Attempt:
     answered_at: int | None = None
     looks: int = 0
     misses: int = 0
+    leased_until: int | None = None
+    """Until then somebody may be asking about it: no second one does."""
     story: Story = ()
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ OVERLAP: Final = timedelta(hours=24)
 PATH: Final = "/in/"
 SECRET_MAX: Final = 500
 _PREFIX: Final = "whsec_"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{24}")
+"""What ``secrets.token_urlsafe(18)`` makes. Nothing else is asked of the database, which would break over some of it."""
 
 _r, _s = supplier_receivers.c, supplier_receiver_secrets.c
 
@@ -148,7 +151,7 @@ def find_receiver(tx: Tx, supplier_id: str, now: datetime) -> Receiver:
 
 def open_receiver(tx: Tx, sealer: SecretSealer, token: str, now: datetime) -> OpenReceiver:
     """What a request to this address is checked with. Raises ReceiverNotFound, NoSupplierWebhooks."""
-    row = tx.execute(_BY_TOKEN, {"token": token}).first()
+    row = tx.execute(_BY_TOKEN, {"token": token}).first() if _TOKEN.fullmatch(token) else None
     if row is None:
         raise ReceiverNotFound
     valid = tx.execute(_VALID, {"of": row.supplier_id, "now": to_micros(now)})

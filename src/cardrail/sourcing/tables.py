@@ -189,6 +189,7 @@ attempts = sa.Table(
     instant("asked_at"),
     instant("answered_at", null=True),
     instant("look_at"),  # when it is to be asked after
+    instant("leased_until", null=True),  # while a look may be under way
     number("looks", default=0),
     number("misses", default=0),  # looks that found no such order, after the settling time
     instant("deadline_at"),  # past it a human is asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from cardrail.orders import follow_notice, retry_notice, take_notice
 from cardrail.sourcing import (
     WAITS_SECONDS,
     InvalidReceiver,
+    Lookup,
     NewSupplier,
     NoSupplierWebhooks,
     Notice,
@@ -31,6 +33,7 @@ from cardrail.sourcing import (
 )
 from cardrail.storage import metadata
 from tests.sourcing.build import Supplied, states
+from tests.sourcing.fake import QUICK
 
 SEALER = SecretSealer(b"s" * 32)
 
@@ -224,3 +227,53 @@ def test_only_whoever_sends_webhooks_can_be_received(fox: Supplied) -> None:
         with pytest.raises(InvalidReceiver):
             given(fox, text, form=form)
     assert given(fox, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "A", form="standard").format == "standard"
+
+
+# --- two looks at once ------------------------------------------------------------------------------------------------
+
+REPEATED = replace(QUICK, lookup=Lookup.NONE, is_idempotent=True)
+
+
+def test_a_look_that_is_under_way_is_not_joined_by_a_second_one(desk: Desk) -> None:
+    shop = desk.shop
+    fake = shop.supplier("A", "lost", "lost", abilities=REPEATED)  # asked after by placing it again
+    order = shop.order("CARD")
+    shop.visit(order)
+    (attempt,) = shop.attempts(order)
+    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    then: list[object] = []
+
+    def told() -> None:
+        desk.take(key="meanwhile", reference=attempt.reference)
+        then.append(desk.follow())
+        shop.visit(order)
+        then.append(len(fake.asked))
+
+    fake.meanwhile.append(told)
+    shop.visit(order)
+    assert then == ["waiting", 2]  # the purchase, and the one look that was under way
+    assert (desk.follow(), fake.units) == ("done", 1)
+    assert states(shop.finish(order)) == ("FULFILLED", ["FULFILLED"])
+
+
+def test_the_second_no_that_a_match_needs_does_not_come_sooner(desk: Desk) -> None:
+    shop = desk.shop
+    fake = shop.supplier("A", "lost", abilities=replace(QUICK, lookup=Lookup.BY_MATCH, settle_seconds=0.0))
+    fake.looks.extend(["hides", "hides"])
+    order = shop.order("CARD")
+    shop.visit(order)
+    (attempt,) = shop.attempts(order)
+    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    shop.visit(order)
+    before = fake.looked
+    desk.take(key="meanwhile", reference=attempt.reference)
+    assert (before, desk.follow()) == (1, "done")
+    shop.visit(order)
+    assert (fake.looked, states(shop.stands(order))) == (1, ("PROCESSING", ["PROCESSING"]))
+
+
+def test_an_address_that_nobody_was_given_is_nobodys(fox: Supplied) -> None:
+    given(fox, "one")
+    for token in ("", "\x00", "x\x00", "é", "\udcff", "x" * 500):
+        with fox.db.read() as tx, pytest.raises(ReceiverNotFound):
+            open_receiver(tx, SEALER, token, fox.clock.now())

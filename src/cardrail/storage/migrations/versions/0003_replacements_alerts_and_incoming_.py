@@ -263,6 +263,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("leased_until", sa.BigInteger(), nullable=True))
         batch_op.create_index(
             "ix_attempts_their_order",
             ["supplier_id", "supplier_order_id"],
