@@ -153,6 +153,24 @@ def test_movements_of_one_order_are_one_purchase_and_deposits_are_none(shop: Sup
     assert kinds == {"only_ours": "a-2", "only_theirs": "line-4"}
 
 
+def test_two_orders_under_one_reference_are_both_seen_where_some_lines_name_the_reference_alone(shop: Supplied) -> None:
+    now = shop.clock.now()
+    supplier = telling(shop, [])
+    shop.bought()
+    shop.bought()
+    twice, once = [one.reference for one in supplier.sold]
+    supplier.told += [
+        replace(charged(now, "80", "a-1"), reference=twice),
+        replace(charged(now, "80", "a-9"), reference=twice),
+        replace(charged(now, "100", "a-2"), reference=once),
+        replace(charged(now, "-20", None, "refund"), reference=once),
+    ]
+    assert matched(shop, "A", now - timedelta(hours=1), now + timedelta(hours=1)) == {"equal": 1, "amount": 1}
+    with shop.db.read() as tx:
+        (found,) = list_differences(tx)
+    assert (found.key, found.gap_minor) == (twice, 8_000)
+
+
 def test_an_order_that_they_note_a_moment_after_midnight_belongs_to_the_day_on_which_we_asked(shop: Supplied) -> None:
     day = shop.clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     shop.clock.advance(seconds=(day - shop.clock.now()).total_seconds() - 1)  # type: ignore[attr-defined]

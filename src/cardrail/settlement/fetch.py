@@ -141,7 +141,7 @@ def _purchases(
         found.charged += max(one.amount.minor, 0)
         found.returned -= min(one.amount.minor, 0)
     if not by_theirs:
-        sums = {one.reference or f"line-{one.number}": one for one in sums.values()}
+        sums = _by_reference(sums.values())
     ours = our_states(db, supplier, sums, by_theirs=by_theirs)
     for key, found in sums.items():
         known = ours.get(key)
@@ -159,6 +159,19 @@ def _purchases(
             their_reference=found.supplier_order_id,
             at=to_micros(found.at),
         )
+
+
+def _by_reference(sums: Iterable[_Sum]) -> dict[str, _Sum]:
+    """The same sums by our reference: two orders under one were charged twice, and a return may name the reference alone."""
+    found: dict[str, _Sum] = {}
+    for one in sums:
+        first = found.setdefault(one.reference or f"line-{one.number}", one)
+        if first is not one:
+            first.charged += one.charged
+            first.returned += one.returned
+            first.is_inside = first.is_inside or one.is_inside
+            first.supplier_order_id = first.supplier_order_id or one.supplier_order_id
+    return found
 
 
 def _mark(found: Iterable[TheirLine | BadStatementLine], supplier: Supplier, period: tuple[int, int]) -> str:
