@@ -18,6 +18,7 @@ from cardrail.orders import (
     refund_order,
     reveal_replaced,
 )
+from cardrail.settlement.margin import margin_columns, margin_rows
 from cardrail.vault import load_lots
 from tests.orders.build import invalidate, steps, taxed
 from tests.orders.test_invalidate import AT_OUR_COST
@@ -209,3 +210,21 @@ def test_units_that_are_paid_back_one_by_one_sum_to_what_their_line_was_charged(
     assert (sum(paid_back), done.refunded_minor, max(paid_back) - min(paid_back)) == (order.charged_minor, order.charged_minor, 1)
     assert (shop.balance(), shop.worth(Purpose.SALES), shop.worth(Purpose.FEES), shop.worth(Purpose.TAX)) == ("1000000.00", 0, 0, 0)
     assert shop.findings() == []
+
+
+def test_the_margin_has_what_the_codes_cost_that_were_given_for_bad_ones(shop: Claims) -> None:
+    shop.stock("TEA", 3, cost="80")
+    order = shop.sold("TEA", 3)
+    shop.stock("TEA", ["dearer"], cost="90")
+    shop.decide(shop.claim(order, 1), D.STOCK)
+    shop.decide(shop.claim(order, 2), D.REFUND)
+    shop.claimed_supplier("credit")
+    bought = shop.sold("CARD", 2)
+    assert shop.settle(shop.claim(bought, 1)).state is S.REFUNDED
+    with shop.db.read() as tx:
+        rows = [*margin_rows(tx, shop.catalog.current(), by="product", mode=Mode.LIVE)]
+    names = [column.name for column in margin_columns("product")]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    assert sorted(row["cost"] for row in found) == [8_000, 8_000 + 9_000]
+    assert sum(row["cost"] for row in found) == shop.worth(Purpose.COST_OF_GOODS)
+    assert sum(row["revenue"] for row in found) == -shop.worth(Purpose.SALES)

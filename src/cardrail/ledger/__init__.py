@@ -39,10 +39,12 @@ from cardrail.ledger.model import (
     wallet,
 )
 from cardrail.ledger.movements import (
+    CostChange,
     PartnerWallet,
     TransferFigures,
     WalletMovement,
     WalletSums,
+    cost_changes,
     first_movement_at,
     is_movement_waiting,
     partner_wallets,
@@ -80,6 +82,7 @@ __all__ = [
     "Balance",
     "BalanceChange",
     "By",
+    "CostChange",
     "CreditInUse",
     "Hold",
     "HoldExceeded",
@@ -108,6 +111,7 @@ __all__ = [
     "add_to_accounts",
     "balances",
     "book",
+    "cost_changes",
     "credit",
     "debit",
     "debit_wallets",

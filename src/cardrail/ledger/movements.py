@@ -227,6 +227,37 @@ def refund_parts(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[int]]:
     return dict(parts)
 
 
+class CostChange(NamedTuple):
+    """What one transfer of an order changed about the cost of goods."""
+
+    order_id: str
+    reference: str | None
+    currency: str
+    change_minor: int
+    created_at: int
+
+
+_COSTS: Final = (
+    sa.select(_t.order_id, _t.reference, _t.currency, _t.debit, _t.credit, _t.amount_minor, _t.created_at)
+    .where(
+        _t.order_id.in_(sa.bindparam("ids", expanding=True)),
+        _t.purpose.in_([TransferPurpose.PURCHASE.value, TransferPurpose.WRITE_OFF.value]),
+        _t.phase == Phase.POSTED.value,
+    )
+    .order_by(_t.id)
+)
+
+
+def cost_changes(tx: Tx, order_ids: Iterable[str]) -> list[CostChange]:
+    """What was bought for these orders, given back for that, or written off, as the transfers that name the order say."""
+    found = []
+    for order_id, reference, code, debit, credit, amount, at in tx.execute(_COSTS, {"ids": list(order_ids)}):
+        sides = [account_parts(one).purpose is Purpose.COST_OF_GOODS for one in (debit, credit)]
+        if any(sides):
+            found.append(CostChange(order_id, reference, code, amount * (sides[0] - sides[1]), at))
+    return found
+
+
 _TOTALS: Final = (
     sa.select(_t.currency, _t.purpose, _t.debit, _t.credit, sa.func.sum(_t.amount_minor))
     .where(

@@ -80,6 +80,7 @@ from cardrail.orders.read import (
 )
 from cardrail.orders.refund import refund_order
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
+from cardrail.orders.replacements.costs import ReplacementCost, replacement_costs
 from cardrail.orders.replacements.desk import ReplacementDesk
 from cardrail.orders.replacements.model import (
     REPLACEMENT_TRANSITIONS,
@@ -164,6 +165,7 @@ __all__ = [
     "Release",
     "Repeated",
     "Replacement",
+    "ReplacementCost",
     "ReplacementDecision",
     "ReplacementDesk",
     "ReplacementNotFound",
@@ -226,6 +228,7 @@ __all__ = [
     "register_replacements",
     "release_restored",
     "replace_with",
+    "replacement_costs",
     "request_replacements",
     "resolve_as_delivered",
     "resolve_as_failed",

@@ -2,7 +2,8 @@
 
 Revenue, fees and tax are what was charged for what was delivered, less what was given back (taken from the refunds' transfers, split over
 an order's lines in proportion to their charge, so that nothing is lost). The cost of goods is each code's share of its lot, or what a
-supplier took for it on demand. A refund counts on the day on which its order was placed.
+supplier took for it on demand. Where a bad code was replaced or paid back, what the new one cost is in it, what was lost with the bad one
+is not (that is in the write-offs), and what its supplier gave back is taken off. A refund counts on the day on which its order was placed.
 
 In the base currency, revenue and cost are taken at the rate of the day of the order. What a cost was at the rate of the day on which the
 lot was bought is also known; the difference is the exchange effect: a gain where the currency of the cost has become dearer since. Where a
@@ -21,7 +22,7 @@ from typing import Any, Final
 from cardrail.catalog import CatalogSnapshot, FxRate, Rates
 from cardrail.kernel import Mode, apply_bps, divide_half_up, from_micros
 from cardrail.ledger import refund_parts
-from cardrail.orders import ItemFigures, OrderState, further_allocations, items_after
+from cardrail.orders import ItemFigures, OrderState, ReplacementCost, further_allocations, items_after, replacement_costs
 from cardrail.settlement.formats import Column, Kind, Row
 from cardrail.sourcing import delivered_purchases
 from cardrail.storage import Tx
@@ -147,6 +148,7 @@ class _Facts:
     further: Mapping[tuple[str, int], Sequence[tuple[str, int, int]]]
     purchases: Mapping[tuple[str, int], Sequence[Any]]
     lots: Mapping[str, Lot]
+    replaced: Mapping[tuple[str, int], Sequence[ReplacementCost]]
 
     @classmethod
     def load(cls, tx: Tx, ids: Sequence[str], orders: Iterable[Sequence[ItemFigures]], lots: dict[str, Lot]) -> _Facts:
@@ -156,7 +158,7 @@ class _Facts:
         missing = wanted - lots.keys()
         if missing:
             lots.update(load_lots(tx, sorted(missing)))
-        return cls(refund_parts(tx, ids), further, delivered_purchases(tx, ids), lots)
+        return cls(refund_parts(tx, ids), further, delivered_purchases(tx, ids), lots, replacement_costs(tx, ids))
 
 
 def parts_of(items: Sequence[ItemFigures], facts: _Facts) -> list[list[Part]]:
@@ -219,6 +221,9 @@ def _sources(item: ItemFigures, facts: _Facts) -> list[tuple[int, int | None, st
             known = one.cost_minor is not None
             cost = one.cost_minor if is_kept or not known else 0
             found.append((one.delivered, cost, one.cost_currency if known else None, day, one.supplier))
+    for changed in facts.replaced.get(key, ()) if is_kept else ():  # codes in place of others: they add no unit
+        day = from_micros(changed.at).astimezone(UTC).date()
+        found.append((0, changed.change_minor, changed.currency, day, changed.supplier))
     return found
 
 
