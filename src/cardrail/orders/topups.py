@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoVerdictInTime
 from dataclasses import dataclass
 from enum import StrEnum
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -25,6 +26,7 @@ from cardrail.storage import open_restores
 log = structlog.get_logger("cardrail.topups")
 
 VALIDATION_SECONDS: Final = 10.0
+"""All suppliers together."""
 SUPPLIERS_MAX: Final = 3
 """Suppliers that are asked one after the other, until one says something."""
 
@@ -88,8 +90,9 @@ def _off_pattern(snapshot: CatalogSnapshot, offer: Offer, fields: Mapping[str, s
 def _asked(buying: Buying, mode: Mode, offer: Offer, fields: Mapping[str, str], seconds: float) -> TopupVerdict:
     """What a supplier says, the first that says anything."""
     check = SupplierCheck.NOT_OFFERED
+    over = monotonic() + seconds
     for connector, supplier_sku in _who_can_say(buying, mode, offer):
-        verdict = _verdict(connector, supplier_sku, fields, seconds)
+        verdict = _verdict(connector, supplier_sku, fields, max(0.0, over - monotonic()))
         if verdict is None:
             check = SupplierCheck.UNAVAILABLE
             continue

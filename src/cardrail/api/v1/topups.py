@@ -7,8 +7,12 @@ from typing import Final
 from litestar import Response, post
 
 from cardrail.api.desk import HttpRequest, answer, describe, desk_of, principal_of
+from cardrail.api.readers import Readers
 from cardrail.api.wire_replacements import TopupIn, TopupVerdictOut
 from cardrail.orders import validate_topup
+
+_CHECKS: Final = Readers(8, name="cardrail-topup")
+"""Threads of their own: a supplier that hangs must not keep those that everybody else is answered by."""
 
 
 @post(
@@ -30,7 +34,7 @@ async def check_topup(request: HttpRequest) -> Response[bytes]:
     """Check a top-up's fields."""
     desk, mode = desk_of(request), principal_of(request).mode
     asked = await desk.body(request, TopupIn)
-    verdict = await desk.on_thread(lambda: validate_topup(desk.parts.replacements.buying, mode, asked.sku, asked.fields))
+    verdict = await _CHECKS.run(lambda: validate_topup(desk.parts.replacements.buying, mode, asked.sku, asked.fields))
     return answer(
         TopupVerdictOut(
             is_valid=verdict.is_valid,
