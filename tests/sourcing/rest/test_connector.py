@@ -20,6 +20,7 @@ from cardrail.sourcing import (
     Lookup,
     LookupRequest,
     NotFound,
+    NotSent,
     OddAnswer,
     PlaceRequest,
     RefusalKind,
@@ -275,6 +276,18 @@ def test_a_buyer_s_text_that_is_no_number_is_refused_before_anything_is_sent(
     found = supplier(('account = "{fields}"', 'amount = "{field.amount|number}"')).place(a_request(amount=typed))
     assert isinstance(found, Refused)
     assert (found.kind, len(acme_books.seen)) == (RefusalKind.INVALID, before)
+
+
+def test_a_repeat_that_cannot_be_made_any_more_is_no_refusal(supplier: Make) -> None:
+    """Its customer was erased, and his player id with him: what became of the first one is not known."""
+    made = supplier(
+        ('account = "{fields}"', 'account = "player {field.player_id}"'),
+        ("[lookup]                                     # is", "# is"),
+        ('path = "/orders"\nquery = { ref = "{reference}" }\nrows', "# rows"),
+    )
+    assert isinstance(made.place(a_request(player_id="7")), Delivered)
+    with pytest.raises(NotSent):
+        made.place(a_request())
 
 
 def test_an_order_whose_codes_cannot_be_asked_for_keeps_its_number(supplier: Make) -> None:

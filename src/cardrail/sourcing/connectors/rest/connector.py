@@ -42,7 +42,7 @@ from cardrail.sourcing.connector import (
 )
 from cardrail.sourcing.connectors.rest.file import SECRETS, Described, Paged, Plan, read_file
 from cardrail.sourcing.connectors.rest.paths import Absent, Template, rendered, text_from, text_of, value_at
-from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSupported, OddAnswer, SupplierError
+from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSent, NotSupported, OddAnswer, SupplierError
 from cardrail.sourcing.http import Answer, SupplierHttp
 
 PAGES_MAX: Final = 10_000
@@ -69,9 +69,12 @@ class RestSupplier(BaseConnector):
 
     def place(self, request: PlaceRequest) -> Outcome:
         """Order once. Only a word or a status that the file calls a refusal is one."""
+        asks_by_repeating = self._file.place.is_idempotent and self._file.lookup is None
         try:
             answer = self._ask("place", self._values(request))
         except Absent as absent:
+            if asks_by_repeating:  # this may be the question what became of the order, whose customer was erased meanwhile
+                raise NotSent(because=f"the order has no {absent}") from None
             return Refused(f"the order has no {absent}, which this supplier's file wants", RefusalKind.INVALID)
         try:
             document = _document(answer)
