@@ -208,7 +208,12 @@ def test_units_that_are_paid_back_one_by_one_sum_to_what_their_line_was_charged(
     paid_back = [shop.decide(shop.claim(order, position), D.REFUND).refunded_minor for position in (4, 7, 1, 2, 6, 5, 3)]
     done = shop.stands(order)
     assert (sum(paid_back), done.refunded_minor, max(paid_back) - min(paid_back)) == (order.charged_minor, order.charged_minor, 1)
-    assert (shop.balance(), shop.worth(Purpose.SALES), shop.worth(Purpose.FEES), shop.worth(Purpose.TAX)) == ("1000000.00", 0, 0, 0)
+    assert (shop.balance(), shop.worth(Purpose.SALES), shop.worth(Purpose.FEES), shop.worth(Purpose.TAX)) == (
+        "1000000.00",
+        0,
+        0,
+        0,
+    )
     assert shop.findings() == []
 
 

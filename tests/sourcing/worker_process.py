@@ -11,7 +11,16 @@ from cardrail.access import SecretSealer
 from cardrail.catalog import CatalogCache
 from cardrail.jobs import Chore, Jobs, Pace
 from cardrail.kernel import Money, PlainCode, SystemClock, currency
-from cardrail.orders import Books, Buying, register_jobs, wake_orders
+from cardrail.orders import (
+    Books,
+    Buying,
+    ReplacementDesk,
+    register_jobs,
+    register_replacements,
+    replace_with,
+    wake_orders,
+    wake_replacements,
+)
 from cardrail.sourcing import (
     BaseConnector,
     Capabilities,
@@ -23,11 +32,14 @@ from cardrail.sourcing import (
     NotFound,
     Outcome,
     PlaceRequest,
+    ReplacementOutcome,
+    ReplaceOutcome,
+    ReplaceRequest,
     Unknown,
     list_suppliers,
 )
 from cardrail.storage import AuditLog, Database
-from cardrail.vault import Keyring
+from cardrail.vault import CodeOpener, Keyring
 
 QUICK = Pace(chores_seconds=0.2, beat_seconds=0.2, silent_seconds=1.5, reap_cron="* * * * * *")
 
@@ -35,10 +47,18 @@ QUICK = Pace(chores_seconds=0.2, beat_seconds=0.2, silent_seconds=1.5, reap_cron
 class FolderSupplier(BaseConnector):
     """An order is a file, made in one step: it is there or not, whoever dies. One answer in five is lost, and the call takes its time."""
 
-    capabilities = Capabilities(lookup=Lookup.BY_REFERENCE, call_seconds=0.5, settle_seconds=0.2, unknown_seconds=600.0)
+    capabilities = Capabilities(
+        lookup=Lookup.BY_REFERENCE,
+        can_replace=True,
+        tells_replacements=True,
+        call_seconds=0.5,
+        settle_seconds=0.2,
+        unknown_seconds=600.0,
+    )
 
     def __init__(self, folder: Path, *, loses: bool) -> None:
         self._sold = folder / "sold"
+        self._claims = folder / "claims"
         self._loses = loses
 
     def place(self, request: PlaceRequest) -> Outcome:
@@ -54,6 +74,18 @@ class FolderSupplier(BaseConnector):
     def lookup(self, about: LookupRequest) -> LookupOutcome:
         known = (self._sold / about.placed.reference).exists()
         return self._told(about.placed) if known else NotFound()
+
+    def replace(self, request: ReplaceRequest) -> ReplaceOutcome:
+        """A claim is a file too, named by the bad code: a second one for the same code cannot be made."""
+        time.sleep(0.02)
+        with (self._claims / str(request.code.code)).open("x") as claim:
+            claim.write(f"GOOD-{request.reference}")
+        time.sleep(0.05)
+        return self.replacement(request, None)
+
+    def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
+        claim = self._claims / str(about.code.code)
+        return Delivered((PlainCode(claim.read_text()),)) if claim.exists() else NotFound()
 
     def _told(self, request: PlaceRequest) -> Delivered:
         codes = tuple([PlainCode(f"{request.reference}-{i}") for i in range(request.quantity)])
@@ -76,7 +108,13 @@ def main(url: str, folder: Path) -> None:
     buying = buying_of(db, folder)
     jobs = Jobs(db, pace=QUICK)
     register_jobs(jobs, buying)
-    jobs.start([Chore("wake-orders", "*/2 * * * * *", lambda: wake_orders(jobs, buying))])
+    desk = ReplacementDesk(buying, buying.books.audit, CodeOpener(buying.books.keyring), enqueue=replace_with(jobs))
+    register_replacements(jobs, desk)
+    chores = [
+        Chore("wake-orders", "*/2 * * * * *", lambda: wake_orders(jobs, buying)),
+        Chore("wake-replacements", "* * * * * *", lambda: wake_replacements(desk)),
+    ]
+    jobs.start(chores)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     (folder / "started").touch()
     try:
