@@ -19,12 +19,24 @@ from cardrail.access import (
     list_operator_keys,
     revoke_operator_key,
 )
+from cardrail.alerts import Alert, AlertState
+from cardrail.alerts.store import insert_alert
 from cardrail.api.desk import OPERATION
 from cardrail.api.v1 import ROUTES
 from cardrail.catalog import import_catalog
-from cardrail.kernel import FrozenClock, Mode, Money, to_micros
+from cardrail.kernel import FrozenClock, Mode, Money, new_id, to_micros
 from cardrail.orders import procure_order
-from cardrail.sourcing import SUPPLY_VERSION, NewSupplier, SupplierProduct, create_supplier, put_mapping, put_product
+from cardrail.sourcing import (
+    SUPPLY_VERSION,
+    NewSupplier,
+    Notice,
+    SupplierProduct,
+    create_supplier,
+    get_supplier,
+    keep_notice,
+    put_mapping,
+    put_product,
+)
 from cardrail.storage import bump_version
 from tests.api.build import Served, assert_problem
 
@@ -106,7 +118,8 @@ def test_no_partner_s_credential_opens_it_and_nothing_of_a_partner_s_tells_suppl
     for path in (f"/v1/orders/{order_id}", f"/v1/orders/{order_id}/codes", "/v1/orders", "/v1/events", "/v1/transactions"):
         found = server.live.get(path)
         assert found.status_code == 200
-        assert not any(word in found.text for word in ("secret-source", "86.42", "43.21", "4321", "8642", "sup_", "att_")), path
+        told = [word for word in ("secret-source", "86.42", "43.21", "4321", "8642", "sup_", "att_") if word in found.text]
+        assert told == [], (path, found.text)
 
 
 def test_the_scope_cannot_be_given_to_an_api_key_and_an_operator_s_key_opens_nothing_else(server: Served) -> None:
@@ -152,3 +165,44 @@ def test_a_key_ends_when_it_is_revoked_or_over_or_elsewhere(server: Served) -> N
         assert asking.get(path).status_code == 403
     with part.db.read() as tx:
         assert [one.revoked_at is not None for one in list_operator_keys(tx)] == [True, False, False]
+
+
+def an_alert(server: Served) -> str:
+    """The first thing that the operator should know."""
+    part, now = server.cardrail, to_micros(server.cardrail.clock.now())
+    one = Alert(new_id("alr"), "supplier.down", "sup_1", AlertState.OPEN, 2, {"supplier": "fox"}, now, now)
+    with part.db.transaction() as tx:
+        insert_alert(tx, one)
+    return one.id
+
+
+def test_alerts_are_listed_and_acknowledged_by_keys_that_may(server: Served) -> None:
+    alert_id = an_alert(server)
+    with operator(server) as asking, operator(server, scopes=["operator:alerts"]) as reader:
+        (found,) = reader.get("/v1/operator/alerts").json()["data"]
+        assert (found["id"], found["state"], found["count"]) == (alert_id, "open", 2)
+        assert "Supplier fox does not answer" in found["text"]
+        path = f"/v1/operator/alerts/{alert_id}/acknowledge"
+        assert_problem(reader.post(path), 403, "scope_missing")
+        first, again = asking.post(path), asking.post(path)
+        assert (first.status_code, first.json()["state"], again.json()) == (200, "acknowledged", first.json())
+        assert first.json()["acknowledged_by"].startswith("opk_")
+        assert len(asking.get("/v1/operator/alerts", params={"state": "all", "kind": "stock.low"}).json()["data"]) == 0
+        for unknown in ("alr_01K0000000000000000000000", "x", "alr_%00"):
+            assert_problem(asking.post(f"/v1/operator/alerts/{unknown}/acknowledge"), 404, "alert_not_found")
+    assert_problem(server.live.get("/v1/operator/alerts"), 401, "invalid_api_key")
+
+
+def test_what_suppliers_webhooks_said_is_listed(server: Served) -> None:
+    part = server.cardrail
+    bought(server)
+    with part.db.transaction() as tx:
+        supplier = get_supplier(tx, "secret-source").id
+        keep_notice(tx, supplier, Notice("id:1", "order.delivered", supplier_order_id="a-1"), 1)
+    path = "/v1/operator/supplier-notices"
+    with operator(server) as asking:
+        (found,) = asking.get(path, params={"state": "waiting", "supplier_id": supplier}).json()["data"]
+        assert (found["supplier"], found["event"], found["supplier_order_id"]) == ("secret-source", "order.delivered", "a-1")
+        assert asking.get(path, params={"state": "review"}).json()["data"] == []
+        assert_problem(asking.get(path, params={"state": "lost"}), 400, "invalid_query")
+    assert_problem(server.live.get(path), 401, "invalid_api_key")

@@ -35,6 +35,8 @@ from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 
 OPERATOR_SCOPES: Final[dict[str, str]] = {
     "operator:read": "See how any partner's order was bought: the route, each attempt, its supplier and what it cost. Never a code.",
+    "operator:alerts": "See alerts, and what suppliers' webhooks said.",
+    "operator:acknowledge": "Acknowledge alerts.",
 }
 """Every scope that an operator's key may have. None of them is a scope of API keys."""
 

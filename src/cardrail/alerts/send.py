@@ -22,7 +22,7 @@ from cardrail.alerts.watch import ATTEMPT, QUEUE, watch
 from cardrail.delivery import Channel, Letter, Sent
 from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import CardrailError, Clock, Secret, from_micros, new_id, rfc3339, to_micros
-from cardrail.storage import AuditLog, Database, Tx, audit_entry
+from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 from cardrail.webhooks import AddressRules, Poster, check_url
 
 BACKOFF_SECONDS: Final = (30, 120, 600, 3_600, 21_600)
@@ -128,15 +128,20 @@ class AlertDesk:
     def acknowledge(self, alert_id: str, *, actor: str) -> Alert:
         """Somebody knows: no more reminders until it is over and comes back. Raises AlertNotFound."""
         now = self.clock.now()
-        with self.db.transaction() as tx:
+
+        def work(tx: Tx) -> Alert:
             one = next((known for known in store.load_open(tx, lock=True) if known.id == alert_id and known.is_open), None)
             if one is None:
-                raise AlertNotFound(alert_id=alert_id)
+                raise AlertNotFound(alert_id=alert_id[:64])
+            if one.state is AlertState.ACKNOWLEDGED:
+                return one
             changed = _acknowledged(one, to_micros(now), actor)
             store.save_alert(tx, changed)
             details = {"kind": one.kind, "subject": one.subject}
             self.audit.append(tx, [audit_entry(now, actor, "alert.acknowledged", subject=one.id, details=details)])
-        return changed
+            return changed
+
+        return in_tx(self.db, work)
 
     def purge(self, before: datetime) -> int:
         """Delete what was over before that moment; how many rows."""

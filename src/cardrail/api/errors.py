@@ -258,6 +258,7 @@ STATUS: Final[dict[str, int]] = {
     "invalid_period": 400,
     "export_error": 409,
     "export_not_found": 404,
+    "alert_not_found": 404,
     "export_not_ready": 409,
     "export_gone": 404,
     "invalid_export": 422,

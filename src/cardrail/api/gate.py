@@ -43,6 +43,7 @@ Scope = MutableMapping[str, Any]
 
 PRINCIPAL: Final = "cardrail.principal"
 ORIGIN: Final = "cardrail.origin"
+OPERATOR_KEY: Final = "cardrail.operator_key"
 HEADERS: Final = "cardrail.headers"
 """Where in a request's scope its principal, its client's address, and headers for its answer are kept."""
 
@@ -98,6 +99,7 @@ class Gate:
         structlog.contextvars.bind_contextvars(operator_key=key.id)
         if needed is not None:
             key.require(needed)
+        scope[OPERATOR_KEY] = key
         return key
 
     async def authenticate(self, scope: Any) -> Principal:

@@ -104,6 +104,7 @@ _IDEMPOTENCY_KEY: Final = {
 }
 _REQUEST_ID: Final = {"description": "Names the request in our log.", "schema": {"type": "string"}}
 _PATH_DESCRIPTIONS: Final = {
+    "alert_id": ("The alert's id.", "alr_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "endpoint_id": ("The webhook endpoint's id.", "whe_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "event_id": ("The event's id.", "evt_01K0ABCDEFGHJKMNPQRSTVWXYZ"),
     "order_id": ("The order's id.", "ord_01K0ABCDEFGHJKMNPQRSTVWXYZ"),

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.params import FromPath
 
-from cardrail.api.desk import HttpRequest, answer, describe, desk_of
+from cardrail.access import OperatorKey
+from cardrail.alerts import Alert, AlertNotFound, list_alerts, sentence
+from cardrail.api.desk import HttpRequest, answer, describe, desk_of, kept_in, query_of
+from cardrail.api.gate import OPERATOR_KEY
 from cardrail.api.render import money
-from cardrail.api.wire_operator import AttemptTraceOut, LineTraceOut, OrderTraceOut, TraceStepOut
+from cardrail.api.wire import ListOut
+from cardrail.api.wire_operator import (
+    AlertOut,
+    AlertQuery,
+    AttemptTraceOut,
+    LineTraceOut,
+    NoticeOut,
+    NoticeQuery,
+    OrderTraceOut,
+    TraceStepOut,
+)
 from cardrail.kernel import OrderId, from_micros, is_id, rfc3339
 from cardrail.orders import OrderNotFound, SupplyStory, find_orders, supply_story
-from cardrail.sourcing import Attempt
+from cardrail.sourcing import Attempt, list_notices
 
 
 @get(
@@ -71,4 +84,99 @@ def _at(micros: int) -> str:
     return rfc3339(from_micros(micros))
 
 
-OPERATOR_ROUTES = (order_trace,)
+@get(
+    "/v1/operator/alerts",
+    opt=describe(
+        "List alerts",
+        ListOut[AlertOut],
+        tag="Operator",
+        scope="operator:alerts",
+        is_operator=True,
+        query=AlertQuery,
+        description="What is so now, or with `state=all` what is over, too. Newest first. It has one page.",
+    ),
+)
+async def show_alerts(request: HttpRequest) -> Response[bytes]:
+    """What runs low, is down, or waits for the operator."""
+    desk, query = desk_of(request), query_of(request, AlertQuery)
+
+    def look() -> list[Alert]:
+        with desk.parts.db.read() as tx:
+            return list_alerts(tx, everything=query.state == "all", kind=query.kind, limit=query.limit)
+
+    return answer(ListOut([_alert(one) for one in await desk.read(look)], None))
+
+
+@post(
+    "/v1/operator/alerts/{alert_id:str}/acknowledge",
+    status_code=200,
+    opt=describe(
+        "Acknowledge an alert",
+        AlertOut,
+        tag="Operator",
+        scope="operator:acknowledge",
+        is_operator=True,
+        errors=("alert_not_found",),
+        description="Somebody knows: no reminders until it is over and comes back. Again it changes nothing.",
+    ),
+)
+async def acknowledge_alert(request: HttpRequest, alert_id: FromPath[str]) -> Response[bytes]:
+    """Say that somebody knows; the audit log names the key."""
+    desk = desk_of(request)
+    key: OperatorKey = kept_in(request, OPERATOR_KEY)
+    if not is_id("alr", alert_id):
+        raise AlertNotFound(alert_id=alert_id[:64])
+    return answer(_alert(await desk.write(lambda: desk.parts.alerts.acknowledge(alert_id, actor=key.id))))
+
+
+@get(
+    "/v1/operator/supplier-notices",
+    opt=describe(
+        "List suppliers' webhooks",
+        ListOut[NoticeOut],
+        tag="Operator",
+        scope="operator:alerts",
+        is_operator=True,
+        query=NoticeQuery,
+        description="What suppliers' signed webhooks said, and what came of it; `state=review` waits for a human. Newest first. "
+        "It has one page.",
+    ),
+)
+async def show_supplier_notices(request: HttpRequest) -> Response[bytes]:
+    """Never a body, a code or an amount: none is kept."""
+    desk, query = desk_of(request), query_of(request, NoticeQuery)
+
+    def look() -> list[Any]:
+        with desk.parts.db.read() as tx:
+            return list_notices(tx, supplier_id=query.supplier_id, state=query.state, limit=query.limit)
+
+    return answer(ListOut([_notice(one) for one in await desk.read(look)], None))
+
+
+def _alert(one: Alert) -> AlertOut:
+    times = {name: _maybe(getattr(one, name)) for name in ("told_at", "acknowledged_at", "cleared_at")}
+    return AlertOut(
+        id=one.id,
+        kind=one.kind,
+        subject=one.subject,
+        state=one.state.value,
+        text=sentence(one),
+        count=one.count,
+        opened_at=_at(one.opened_at),
+        last_at=_at(one.last_at),
+        acknowledged_by=one.acknowledged_by,
+        **times,
+    )
+
+
+def _notice(row: Any) -> NoticeOut:
+    names = ("id", "supplier_id", "supplier", "event", "event_id", "supplier_order_id", "state", "result", "attempt_id")
+    facts: dict[str, Any] = {name: getattr(row, name) for name in names}
+    return NoticeOut(**facts, received_at=_at(row.received_at), done_at=_maybe(row.done_at))
+
+
+def _maybe(micros: int | None) -> str | None:
+    return None if micros is None else _at(micros)
+
+
+OPERATOR_ROUTES = (order_trace, show_alerts, acknowledge_alert, show_supplier_notices)
