@@ -17,7 +17,7 @@ NOT_PASSED_ON = frozenset({"connection", "content-length", "transfer-encoding", 
 
 
 class Line:
-    """``words``: what happens to each purchase: lost, html, fault, half, slow (each after the supplier has acted), busy (before)."""
+    """``words``: what happens to each purchase: lost, html, wall (403), fault, half, slow (each after the supplier acted), busy (before)."""
 
     def __init__(self, target: str, buys: Buys) -> None:
         self.words: deque[str] = deque()
@@ -42,6 +42,8 @@ class Line:
                     self.close_connection = True
                 elif word == "html":
                     self._says(200, b"<html><body>Please wait</body></html>", {"content-type": "text/html"})
+                elif word == "wall":
+                    self._says(403, b"<html><body>Access denied</body></html>", {"content-type": "text/html"})
                 elif word == "fault":
                     self._says(500, b'{"error": "oops", "code": "oops"}', {})
                 elif word == "half":

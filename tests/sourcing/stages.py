@@ -47,7 +47,7 @@ from tests.sourcing.line import Buys, Line
 DIALECTS = ("oneclickdz", "foxreload_v1", "foxreload_public", "finperks", "starship")
 OVER_HTTP = (*DIALECTS, "rest", "acme")
 EVERY = (*OVER_HTTP, "simulated")
-DISTURBANCES = ("lost", "html", "fault", "half", "slow")
+DISTURBANCES = ("lost", "html", "wall", "fault", "half", "slow")
 
 SHEET = b"""product_code,name,brand,category,kind,country,currency,denomination_type,face_values,discount_percent,sourcing
 LATER,Later card,Tea house,Food,code,IN,INR,fixed,100,5,on_demand
