@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from cardrail.api.claim import pages
 from cardrail.api.claim.words import WORDS, language_of
 from cardrail.catalog import set_barcode
 from cardrail.config import Settings
@@ -298,3 +299,16 @@ def test_a_code_that_is_scanned_is_drawn_beside_its_text(server: Served, recipie
     assert drawn["aria-label"] == "Strichcode mit dem Code"
     assert claim["code"] in page
     assert "<svg" not in recipient.get(claim["url"]).text
+
+
+def test_of_very_many_codes_only_the_first_are_drawn(
+    server: Served, recipient: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_barcode(server.cardrail.db, server.cardrail.clock, server.cardrail.audit, "TEA", "QR", actor="test")
+    server.settle()
+    monkeypatch.setattr(pages, "SCANS_MAX", 2)
+    order = server.order(quantity=3)
+    link = server.live.post(f"/v1/orders/{order['id']}/claims", json={}).json()["data"][0]["url"]
+    page = recipient.post(link).text
+    assert len([one for one in Outline(page).all("svg") if one.get("role") == "img"]) == 2
+    assert page.count('class="secret"') >= 3

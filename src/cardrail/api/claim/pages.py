@@ -53,6 +53,8 @@ from cardrail.vault import NEVER
 
 FOLDER: Final = Path(__file__).parent
 BODY_MAX: Final = 256
+SCANS_MAX: Final = 100
+"""Drawings on one page, a few milliseconds each: nobody has a thousand codes scanned one by one."""
 LOOKS_PER_MINUTE: Final = 60
 """Requests to claim pages from one address."""
 
@@ -191,7 +193,8 @@ def _look(desk: Desk, token: str) -> tuple[Claim, Order]:
 
 def _items(snapshot: CatalogSnapshot, claim: Claim, order: Order, language: str, desk: Desk | None = None) -> list[ShownItem]:
     """The lines behind a claim in its reader's language; with a desk, the codes that were read with them."""
-    shown = []
+    shown: list[ShownItem] = []
+    left = SCANS_MAX
     for item in order.items:
         if claim.line not in (0, item.line) or not item.delivered:
             continue
@@ -205,12 +208,14 @@ def _items(snapshot: CatalogSnapshot, claim: Claim, order: Order, language: str,
                 value=_value(item.face_minor, item.face_currency, language),
                 count=1 if claim.unit else item.delivered,
                 codes=[
-                    _shown(code, expires, language, product.barcode if product is not None else None) for code, expires in opened
+                    _shown(code, expires, language, product.barcode if product is not None and place < left else None)
+                    for place, (code, expires) in enumerate(opened)
                 ],
                 instructions=_either(texts, spare, "instructions"),
                 terms=_either(texts, spare, "terms"),
             )
         )
+        left -= len(opened) if product is not None and product.barcode is not None else 0
     return shown
 
 
