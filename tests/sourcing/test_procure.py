@@ -151,6 +151,13 @@ def test_a_no_by_match_needs_two_looks(shop: Supplied) -> None:
     assert fake.looked == 2
 
 
+def test_a_no_that_was_not_true_buys_nothing_twice(shop: Supplied) -> None:
+    fake = shop.supplier("A", "lost")
+    fake.looks.extend(["silent", "silent", "hides"])  # somebody in between answers with an empty list, once it would count
+    done = shop.bought("CARD", 2)
+    assert (states(done)[0], of(shop.attempts(done)), fake.units) == ("FULFILLED", [("delivered", 2, 2)], 2)
+
+
 def test_two_orders_alike_are_not_unresolved_at_once_where_only_match_tells(shop: Supplied) -> None:
     fake = shop.supplier("A", "lost", abilities=BY_MATCH)
     first, second = shop.order("CARD", 2), shop.order("CARD", 2)

@@ -22,6 +22,12 @@ def visit_later(shop: Supplied, order_id: OrderId, seconds: float) -> None:
     shop.visit(order_id)
 
 
+def visits_later(shop: Supplied, order_id: OrderId) -> None:
+    """Another worker comes by much later, and once more: a "no" is said twice."""
+    for seconds in (1_000, 6):
+        visit_later(shop, order_id, seconds)
+
+
 @pytest.mark.parametrize("word", ["refuse:out_of_stock", "unreached", "busy", "dropped"])
 def test_a_slow_answer_does_not_undo_what_was_accepted_since(shop: Supplied, word: str) -> None:
     fake = shop.supplier("A", word, "accept", abilities=IDEMPOTENT)
@@ -71,7 +77,7 @@ def test_codes_that_come_after_the_attempt_was_given_up_are_kept(
     seen = []
 
     def other_worker() -> None:
-        visit_later(shop, placed.id, 1_000)
+        visits_later(shop, placed.id)
         seen.append(shop.attempts(placed)[0].state.value)
 
     fake.meanwhile.append(other_worker)
@@ -90,7 +96,7 @@ def test_an_order_that_was_given_up_and_is_accepted_after_all_is_followed_up(
     fake = shop.supplier("A", "accept", *words, abilities=abilities)
     shop.supplier("B", cost="85.00")
     placed = shop.order("CARD", 2)
-    fake.meanwhile.append(lambda: visit_later(shop, placed.id, 1_000))
+    fake.meanwhile.append(lambda: visits_later(shop, placed.id))
     shop.visit(placed)
     first, second = shop.attempts(placed)
     assert (first.state.value, first.supplier_order_id, second.state.value) == ("accepted", fake.sold[-1].id, "delivered")

@@ -4,7 +4,7 @@ The rules that keep us from buying twice are here, and nowhere else:
 
 - only an explicit yes or no ends an attempt; while it is open, its units are not bought again;
 - "no such order" counts only after the settling time, because the request may still be on its way;
-- where an order is found by match, "no such order" must be said twice;
+- "no such order" must be said twice: a list that somebody in between has emptied says it as well;
 - an order that the supplier has once confirmed cannot disappear: "no such order" is then an odd answer, not a no.
 """
 
@@ -35,8 +35,9 @@ REVIEW_LOOK_SECONDS: Final = 900.0
 NOT_LOOKED_FOR: Final = 253_370_764_800_000_000
 """``look_at`` of an attempt that is not looked for (the year 9999), because nobody can be asked, or what would be found may be another
 order's. A human decides, and that ends it."""
+NOES_NEEDED: Final = 2
 SECOND_LOOK_SECONDS: Final = 5.0
-"""Between the two looks that a "no" by match needs."""
+"""Between the two looks that a "no" needs."""
 GRACE_SECONDS: Final = 5.0
 """How long after its time-out a call may still be writing down its answer."""
 INVALIDATE_AFTER_LOOKS: Final = 3
@@ -221,10 +222,9 @@ def _not_found(attempt: Attempt, abilities: Capabilities, now: int) -> Attempt:
     if now < settled:
         return replace(attempt, look_at=settled)
     misses = attempt.misses + 1
-    needed = 2 if abilities.lookup is Lookup.BY_MATCH else 1
-    if misses < needed:
+    if misses < NOES_NEEDED:
         again = replace(attempt, misses=misses, look_at=now + micros(SECOND_LOOK_SECONDS))
-        return told(again, "the supplier lists no such order; it is asked once more", now)
+        return told(again, "the supplier knows no such order; it is asked once more", now)
     gone = replace(attempt, state=AttemptState.ABSENT, misses=misses, answered_at=now)
     return told(gone, "the supplier has no such order: it was never bought", now)
 
