@@ -17,7 +17,7 @@ NOT_PASSED_ON = frozenset({"connection", "content-length", "transfer-encoding", 
 
 
 class Line:
-    """``words``: what happens to each purchase: lost, html, wall (403), fault, half, slow (each after the supplier acted), busy (before)."""
+    """``words``: what happens to each purchase: lost, html, wall (403), fault, half, slow (each after it has acted), busy (before)."""
 
     def __init__(self, target: str, buys: Buys) -> None:
         self.words: deque[str] = deque()

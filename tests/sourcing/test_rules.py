@@ -130,6 +130,12 @@ def test_what_a_person_decided_stays(known: Supplied) -> None:
     assert mapped(known)["ST-IN-100"] == "anna"
 
 
+def test_brackets_of_a_name_are_brackets(known: Supplied) -> None:
+    lists(known, "B-1", "Steam [US] 500", 50_000)
+    lists(known, "B-2", "Steam U 500", 50_000)
+    assert pairs(rule(known, "STEAM", name_like="steam [us] *")[1]) == [("B-1", "STEAM-500")]
+
+
 def test_what_a_person_has_mapped_and_unmapped_is_mapped_by_no_rule_again(known: Supplied) -> None:
     rule(known, "STEAM", brand="Steam", country="IN")
     rule(known, "STEAM", sku_like="FK-*")

@@ -80,7 +80,8 @@ def holds(rule: MappingRule, product: KeptProduct) -> bool:
 
 
 def _like(pattern: str | None, text: str) -> bool:
-    return pattern is None or fnmatchcase(text.casefold(), pattern.casefold())
+    """Only * and ? stand for others: brackets are brackets, as in "Steam [US]"."""
+    return pattern is None or fnmatchcase(text.casefold(), pattern.casefold().replace("[", "[[]"))
 
 
 def made_by_rules(
