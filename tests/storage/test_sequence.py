@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -139,6 +142,16 @@ def test_a_writer_waits_for_no_other_writer(db: Database) -> None:
     assert a_sequencer(db).run_pass() == 1
 
 
+def test_the_server_notices_within_a_minute_that_a_node_with_locks_is_gone(db: Database) -> None:
+    if db.is_sqlite:
+        return  # there the file's lock ends with its process
+    asked = "SELECT name, reset_val FROM pg_settings WHERE name LIKE 'tcp_%' ORDER BY name"  # over a socket file none is in force
+    with db.read() as tx:
+        found = {row.name: int(row.reset_val) for row in tx.execute(sa.text(asked))}
+    assert found["tcp_keepalives_idle"] + found["tcp_keepalives_interval"] * found["tcp_keepalives_count"] == 60
+    assert found["tcp_user_timeout"] == 60_000
+
+
 def test_who_asked_is_told_of_a_commit_and_of_no_rollback(db: Database) -> None:
     told: list[int] = []
     end = db.when("events written", lambda: told.append(len(followed(db))))
@@ -256,6 +269,53 @@ def test_readers_who_follow_see_each_row_once_and_in_order_with_many_writers_and
         written = [str(event_id) for event_id in tx.execute(sa.select(events.c.id)).scalars()]
     assert [position for position, _ in seen] == list(range(1, writers * rows + 1))
     assert sorted(event_id for _, event_id in seen) == sorted(written)
+
+
+@contextmanager
+def a_node(db: Database, seed: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that writes and gives positions; it is killed at the end."""
+    url = db.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", "tests.storage.node", url, str(seed)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_readers_who_follow_see_each_row_once_while_processes_that_write_are_killed(
+    db: Database, full_counts: bool, proved: Callable[[str], None]
+) -> None:
+    kills, apart = (40, 1_000) if full_counts else (2, 100)
+    seen: list[tuple[int, str]] = []
+    done = threading.Event()
+    reader = threading.Thread(target=_follow, args=(lambda after: followed(db, after), seen, done))
+    reader.start()
+    try:
+        with ExitStack() as stack:
+            nodes = [stack.enter_context(a_node(db, n)) for n in range(3)]
+            for n in range(kills):
+                at = len(seen) + apart
+                deadline = time.monotonic() + 120
+                while len(seen) < at:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                nodes[n % 3].kill()
+                nodes[n % 3] = stack.enter_context(a_node(db, 3 + n))
+        time.sleep(0.2)  # until the server has noticed that they are gone
+        while a_sequencer(db).run_pass():
+            pass
+    finally:
+        done.set()
+        reader.join()
+    by_id = {event_id: place for place, event_id in seen}
+    with db.read() as tx:
+        written = tx.execute(sa.select(events.c.id).order_by(events.c.subject_id, events.c.subject_seq)).scalars().all()
+        subjects = {one.id: one.subject_id for one in tx.execute(sa.select(events.c.id, events.c.subject_id))}
+    assert [place for place, _ in seen] == list(range(1, len(written) + 1))
+    assert sorted(written, key=lambda one: (subjects[one], by_id[one])) == list(written)
+    proved(f"{db.backend}: {len(seen):,} events of 3 processes, {kills} times one was killed, each seen once and in order")
 
 
 def _write_some(db: Database, name: str, rows: int, rng: random.Random) -> None:

@@ -22,6 +22,19 @@ from cardrail.storage.turns import Turn, connection_in_turn
 SQLITE_FIXED: Final = (3, 51, 3)
 """The first release without the WAL-reset bug, which could lose a commit when a checkpoint met a reader."""
 
+SESSION: Final = {
+    "default_transaction_isolation": r"read\ committed",
+    "lock_timeout": 2_000,
+    "timezone": "UTC",
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Settings of each PostgreSQL session. A node that loses its power or its network amid a transaction has locks that everybody waits for,
+such as a series' row (storage.sequence): the server ends it after a minute, not after the two hours that TCP gives it.
+"""
+
 PING_AFTER_SECONDS: Final = 1.0
 """How long a pooled PostgreSQL connection may rest before it is asked whether its server is still there."""
 
@@ -61,7 +74,7 @@ def _postgres_engine(url: sa.URL, *, pool: int) -> sa.Engine:
         pool_size=pool,
         max_overflow=0,
         hide_parameters=True,  # no row in an error's text
-        connect_args={"options": r"-c default_transaction_isolation=read\ committed -c lock_timeout=2000 -c timezone=UTC"},
+        connect_args={"options": " ".join([f"-c {name}={value}" for name, value in SESSION.items()])},
     )
 
     @event.listens_for(engine, "checkin")
