@@ -20,7 +20,8 @@ from cardrail.orders import (
 )
 from cardrail.settlement.margin import margin_columns, margin_rows
 from cardrail.vault import load_lots
-from tests.orders.build import invalidate, steps, taxed
+from tests.build import item, the_order
+from tests.orders.build import invalidate, refund, steps, taxed
 from tests.orders.test_invalidate import AT_OUR_COST
 from tests.replacements.build import NODE, Claims
 
@@ -233,3 +234,23 @@ def test_the_margin_has_what_the_codes_cost_that_were_given_for_bad_ones(shop: C
     assert sorted(row["cost"] for row in found) == [8_000, 8_000 + 9_000]
     assert sum(row["cost"] for row in found) == shop.worth(Purpose.COST_OF_GOODS)
     assert sum(row["revenue"] for row in found) == -shop.worth(Purpose.SALES)
+
+
+def test_a_refunded_unit_gives_back_its_own_price_fee_and_tax_and_not_the_other_lines(shop: Claims) -> None:
+    taxed(shop, fee_minor=1_000, tax_bps=1_800)
+    shop.stock("TEA", 1)
+    shop.stock("BOOKS", 1)
+    order = the_order(shop.place(shop.command(item("TEA"), item("BOOKS")))[0])
+    shop.shown(order)
+    assert shop.decide(shop.claim(order, 1, line=2), D.REFUND).refunded_minor == 3_166 + 1_000 + 750
+    assert [shop.worth(one) for one in (Purpose.SALES, Purpose.FEES, Purpose.TAX)] == [-9_500, -1_000, -1_890]
+    assert shop.findings() == []
+
+
+def test_a_refunded_unit_takes_what_an_earlier_refund_has_left_of_each_part(shop: Claims) -> None:
+    taxed(shop, fee_minor=1_000, tax_bps=1_800)
+    shop.stock("TEA", 2)
+    order = shop.sold("TEA", 2)
+    refund(shop, order.id, order.charged_minor // 2 - 7)
+    assert shop.decide(shop.claim(order, 1), D.REFUND).refunded_minor == order.charged_minor // 2
+    assert (shop.stands(order).refunded_minor, shop.findings()) == (order.charged_minor - 7, [])

@@ -69,12 +69,25 @@ def _was_refunded(tx: Tx, order: Order, reference: str) -> bool:
     return any(one.get("reference") == reference for one in told)
 
 
-def give_back(tx: Tx, order: Order, amount_minor: int, *, node: str, now: datetime, reference: str | None = None) -> None:
-    """The refund's transfers and the order's sum; the caller writes the order. Raises RefundTooLarge."""
+def give_back(
+    tx: Tx,
+    order: Order,
+    amount_minor: int,
+    *,
+    node: str,
+    now: datetime,
+    reference: str | None = None,
+    parts: tuple[int, int, int] | None = None,
+) -> None:
+    """The refund's transfers and the order's sum; the caller writes the order. Raises RefundTooLarge.
+
+    ``parts`` is what of the amount is price, fees and tax, where that is known; else it is in proportion to what is left of them.
+    """
     left = order.charged_minor - order.refunded_minor
     if not 0 < amount_minor <= left:
         raise RefundTooLarge(asked_minor=amount_minor, left_minor=left)
-    sale, fee, tax = split_refund(amount_minor, _left_of_parts(tx, order))
+    left_of_parts = _left_of_parts(tx, order)
+    sale, fee, tax = split_refund(amount_minor, left_of_parts) if parts is None else fit_parts(parts, left_of_parts)
     refund(
         tx,
         partner_id=order.partner_id,
@@ -111,3 +124,11 @@ def split_refund(amount: int, left: tuple[int, int, int]) -> tuple[int, int, int
     sale = min(amount - fee - tax, left[0])
     fee += min(amount - sale - fee - tax, left[1] - fee)
     return sale, fee, amount - sale - fee
+
+
+def fit_parts(wanted: tuple[int, int, int], left: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Price, fees and tax as wanted; what is not left of one of them is taken from the others."""
+    taken = [min(one, rest) for one, rest in zip(wanted, left, strict=True)]
+    for place, rest in enumerate(left):
+        taken[place] += min(sum(wanted) - sum(taken), rest - taken[place])
+    return taken[0], taken[1], taken[2]

@@ -34,7 +34,7 @@ def replacement_costs(tx: Tx, order_ids: Iterable[str]) -> dict[tuple[str, int],
     for one in past:
         if one.source == "stock" and one.new_lot_id is not None and one.new_seq is not None:
             _add(found, one, lots[one.new_lot_id], cost_of(lots[one.new_lot_id], one.new_seq, 1))
-    by_id, by_lot = {one.id: one for one in past}, {(one.order_id, one.lot_id): one for one in past}
+    by_id, by_lot = {one.id: one for one in past}, {(str(one.order_id), one.lot_id): one for one in past}
     for moved in cost_changes(tx, {one.order_id for one in past}):
         of_supplier = by_id.get(moved.reference or "")
         of_lot = by_lot.get((moved.order_id, moved.reference or ""))

@@ -269,6 +269,15 @@ def unit_charge(item: OrderItem, position: int) -> int:
     return share(item.charged_minor, item.delivered, position - 1, 1) if item.delivered else 0
 
 
+def unit_parts(item: OrderItem, position: int) -> tuple[int, int, int]:
+    """What of this unit's charge is price, fees and tax; of all units together, the line's."""
+    charge = unit_charge(item, position)
+    line_tax = max(0, item.charged_minor - item.delivered * (item.unit_price_minor + item.unit_fee_minor))
+    tax = share(line_tax, item.delivered, position - 1, 1) if item.delivered else 0
+    fee = min(item.unit_fee_minor, charge - tax)
+    return charge - fee - tax, fee, tax
+
+
 def is_paid(order: Order, item: OrderItem, position: int) -> bool:
     """Whether so much of the order's charge is left that this unit of it is still paid for."""
     return order.charged_minor - order.refunded_minor >= unit_charge(item, position)

@@ -19,7 +19,7 @@ from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.refund import give_back
 from cardrail.orders.replacements import store
 from cardrail.orders.replacements.desk import ReplacementDesk
-from cardrail.orders.replacements.model import CallState, Replacement, ReplacementState, is_paid, told, unit_charge
+from cardrail.orders.replacements.model import CallState, Replacement, ReplacementState, is_paid, told, unit_charge, unit_parts
 from cardrail.orders.replacements.tell import change
 from cardrail.orders.save import TEST_BRAND
 from cardrail.orders.states import OrderState
@@ -110,7 +110,8 @@ class Case:
         if order.charged_minor - order.refunded_minor < amount:
             raise RefundTooLarge(asked_minor=amount, left_minor=order.charged_minor - order.refunded_minor)
         if amount:
-            give_back(tx, order, amount, node=self.desk.node, now=self.now)
+            parts = unit_parts(self.item, self.one.position)
+            give_back(tx, order, amount, node=self.desk.node, now=self.now, parts=parts)
         order.updated_at = self.at
         orders_store.update_order(tx, order, from_version=order.version)
         if amount:
