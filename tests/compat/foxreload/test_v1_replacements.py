@@ -16,6 +16,7 @@ from cardrail.access import SecretSealer
 from cardrail.catalog import set_rate
 from cardrail.kernel import Mode, Money, Secret, to_micros
 from cardrail.orders import (
+    CallState,
     Replacement,
     ReplacementDecision,
     ReplacementState,
@@ -23,6 +24,7 @@ from cardrail.orders import (
     pursue_replacement,
     resolve_replacement,
 )
+from cardrail.orders.replacements.store import erase_evidence
 from cardrail.sourcing import (
     SUPPLY_VERSION,
     NewSupplier,
@@ -266,6 +268,21 @@ def test_what_the_other_hub_decides_is_passed_on(
     (theirs,) = [claim for claim in listed(shop) if one.id in (claim.evidence or "")]
     resolve_replacement(shop.cardrail.replacements, theirs.id, decision, because="x", actor="cli")
     assert (hub.settle(one).state, hub.findings()) == (state, [])
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_claim_that_does_not_tell_whose_it_is_is_not_taken_for_none(
+    shop: CompatShop, upstream: LosingClaims, hub: Claims
+) -> None:
+    upstream.losses = 1
+    one = hub.claim(hub.sold("CARD"))
+    hub.pursue(one)
+    (theirs,) = [claim for claim in listed(shop) if one.id in (claim.evidence or "")]
+    with shop.cardrail.db.transaction() as tx:
+        erase_evidence(tx, [theirs.order_id])  # as their erasure of a customer does
+    hub.later(days=1)
+    hub.pursue(one)
+    assert (hub.now(one).call, hub.now(one).state, upstream.asked) == (CallState.UNKNOWN, ReplacementState.ASKING_SUPPLIER, 1)
 
 
 def listed(shop: CompatShop) -> list[Replacement]:

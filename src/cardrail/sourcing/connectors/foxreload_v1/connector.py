@@ -198,9 +198,12 @@ class FoxReloadV1Supplier(BaseConnector):
         answer = self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}/replacement")
         if answer.status in (404, 405, 501):
             return self._by_order(about, index, claim_id)
-        for one in _checked(answer).json(ReplacementsIn).data:
+        claims = _checked(answer).json(ReplacementsIn).data
+        for one in claims:
             if one.replacement_id == wanted or (claim_id is None and about.reference in (one.evidence or "")):
                 return self._verdict(one, index if one.code_index is None else one.code_index, about)
+        if claim_id is None and any(one.evidence is None for one in claims):
+            return Unknown("a claim of its list does not repeat what was sent: it may be ours")
         return NotFound() if claim_id is None else Accepted(claim_id)
 
     def _verdict(self, one: ReplacementIn, index: int | None, request: ReplaceRequest) -> ReplaceOutcome:
