@@ -81,7 +81,7 @@ class FolderSupplier(BaseConnector):
         with (self._claims / str(request.code.code)).open("x") as claim:
             claim.write(f"GOOD-{request.reference}")
         time.sleep(0.05)
-        return self.replacement(request, None)
+        return Delivered((PlainCode(f"GOOD-{request.reference}"),))
 
     def replacement(self, about: ReplaceRequest, claim_id: str | None) -> ReplacementOutcome:
         claim = self._claims / str(about.code.code)
