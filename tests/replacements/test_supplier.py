@@ -211,3 +211,20 @@ def test_a_second_claim_for_a_code_is_not_sent_while_the_supplier_may_have_the_f
     second = shop.settle(shop.claim(order, evidence="a picture"))
     assert (second.state, len(fake.replaced)) == (S.NEEDS_REVIEW, 1)
     assert first.id in str(second.because)
+
+
+@pytest.mark.parametrize("ends", ["deadline", "absent", "credit"])
+def test_after_a_restore_a_claim_that_was_asked_before_is_not_decided_without_a_human(shop: Claims, ends: str) -> None:
+    fake = shop.claimed_supplier("accept")
+    fake.tellings.extend(["accept"] * 200 if ends == "deadline" else [ends] * 9)
+    shop.policy = ReplacementPolicy(unasked="stock", patience=timedelta(days=1))
+    order = shop.sold("CARD")
+    shop.stock("CARD", 1)
+    one = shop.claim(order)
+    shop.pursue(one)
+    with shop.db.transaction() as tx:
+        mark_restored(tx, shop.clock.now(), shop.clock.now() + timedelta(seconds=1))
+        close_restores(tx, shop.clock.now() + timedelta(seconds=2))
+    shop.later(days=1, seconds=1)
+    shop.settle(one, visits=3)
+    assert (shop.now(one).state, shop.in_stock("CARD"), shop.findings()) == (S.NEEDS_REVIEW, 1, [])

@@ -85,6 +85,7 @@ AGAIN_SECONDS_MAX: Final = 6 * 3_600.0
 FROZEN_SECONDS: Final = 60.0
 LOOKED_AFTER: Final = timedelta(days=90)
 """How long after it was asked a supplier's late answer is still looked for."""
+RESTORED: Final = "the database was restored since: this code may have been replaced before"
 LATE_SOURCE: Final = "late codes of "
 """How the source of a lot of late codes begins; the attempt that brought them follows."""
 
@@ -197,8 +198,8 @@ def _first(case: Case) -> _Ask | int | None:
     if one.state is S.ASKING_SUPPLIER and at >= one.deadline_at:
         _by_policy(case, "the supplier was not reached in time")
         return _wake_of(case)
-    if one.mode is Mode.LIVE and _was_restored_since(case):
-        case.review("the database was restored since: this code may have been replaced before", ACTOR)
+    if _was_restored_since(case):
+        case.review(RESTORED, ACTOR)
         return None
     earlier = _still_asked(case)
     if earlier is not None:
@@ -276,7 +277,8 @@ def _wake_of(case: Case) -> int | None:
 
 def _was_restored_since(case: Case) -> bool:
     """Whether the order is older than a restore: then what became of its codes between backup and restore is not known here."""
-    return any(to_micros(one.restored_at) > case.order.created_at for one in all_restores(case.tx))
+    restores = all_restores(case.tx) if case.one.mode is Mode.LIVE else []
+    return any(to_micros(one.restored_at) > case.order.created_at for one in restores)
 
 
 def _still_asked(case: Case) -> Replacement | None:
@@ -287,9 +289,11 @@ def _still_asked(case: Case) -> Replacement | None:
 
 
 def _by_policy(case: Case, why: str) -> None:
-    """Decide as the operator has set for claims that no supplier decides."""
+    """Decide as the operator has set for claims that no supplier decides; of a restored database a human does."""
     policy = case.desk.policy.unasked
-    if policy == "review":
+    if _was_restored_since(case):
+        case.review(f"{why}; {RESTORED}", ACTOR)
+    elif policy == "review":
         case.review(why, ACTOR)
     elif policy == "refund":
         _refund(case, why)
@@ -555,6 +559,8 @@ def _credited(case: Case, outcome: Credited, supplier: Supplier) -> None:
         return
     if not case.is_standing:
         case.refuse("the order was taken back, or its money was", ACTOR)
+    elif _was_restored_since(case):
+        case.review(f"the supplier confirmed it and gave its cost back; {RESTORED}", ACTOR)
     elif case.desk.policy.unasked == "stock":
         try:
             case.replace_from_stock("the supplier confirmed it and gave its cost back", ACTOR)
