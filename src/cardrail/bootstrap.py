@@ -162,7 +162,7 @@ def _build(settings: Settings, db: Database, clock: Clock, chain: str) -> Cardra
     register_jobs(jobs, buying)
     replacing = ReplacementDesk(buying, audit, opener, _replacement_policy(settings), replace_with(jobs))
     register_replacements(jobs, replacing)
-    register_notices(jobs, buying)
+    register_notices(jobs, buying, audit, settings.supplier_cost_jump_percent * 100)
 
     exports = ExportDesk(db, clock, audit, settings.data_dir / "exports", export_key)
     register_settlement_jobs(jobs, exports)

@@ -63,7 +63,7 @@ from cardrail.orders.model import (
     Repeated,
     place_order_command,
 )
-from cardrail.orders.notices import follow_notice, register_notices, retry_notice, take_notice, wake_notices
+from cardrail.orders.notices import ask_anew, follow_notice, register_notices, retry_notice, take_notice, wake_notices
 from cardrail.orders.place import Shop, place_orders, read_versions
 from cardrail.orders.procure import Rest, procure_order
 from cardrail.orders.read import (
@@ -187,6 +187,7 @@ __all__ = [
     "WrongCurrency",
     "advance",
     "all_checks",
+    "ask_anew",
     "begin_with",
     "behaviour_of",
     "cancel_order",

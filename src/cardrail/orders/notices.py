@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+import structlog
+
 from cardrail.jobs import Jobs, Queue
 from cardrail.kernel import OrderId, to_micros
 from cardrail.orders.buying import Buying
@@ -17,34 +19,53 @@ from cardrail.orders.jobs import enqueue_now
 from cardrail.sourcing import (
     NOT_LOOKED_FOR,
     WAITS_SECONDS,
+    Anew,
     Attempt,
     AttemptState,
     Notice,
     ProcurementState,
+    SourcingError,
+    SupplierState,
+    asks_anew,
     attempt_of,
     end_notice,
+    find_supplier,
     keep_notice,
     load_attempt,
     load_notice,
     load_procurements,
     overdue_notices,
+    poll_balance,
     put_off,
     save_attempt,
     save_procurement,
+    sync_supplier,
     told,
 )
-from cardrail.storage import Tx, in_tx
+from cardrail.storage import AuditLog, Tx, in_tx
+
+log = structlog.get_logger("cardrail.incoming")
 
 QUEUE: Final = "notices"
 FOLLOW: Final = "notice.follow"
+ANEW: Final = "notice.anew"
+SPANS_SECONDS: Final = {Anew.BALANCE: 10, Anew.PRODUCTS: 120}
+"""A supplier is asked anew once in so long at most, however many of its webhooks say so."""
 OVERDUE_SECONDS: Final = 30.0
 WAKE_MAX: Final = 500
 
 
-def register_notices(jobs: Jobs, buying: Buying) -> None:
+def register_notices(jobs: Jobs, buying: Buying, audit: AuditLog, jump_bps: int) -> None:
     """Tell what there is to do for a supplier's webhook."""
     jobs.add_queue(Queue(QUEUE, worker_concurrency=8, polling_seconds=0.2))
     follow = jobs.tx_step("notice.settle")(lambda tx, notice_id: follow_notice(jobs, buying, tx, notice_id))
+
+    anew = jobs.step("notice.ask_anew")(lambda supplier_id, what: ask_anew(buying, audit, jump_bps, supplier_id, what))
+
+    @jobs.workflow(ANEW)
+    def ask(supplier_id: str, what: str) -> str:
+        said: str = anew(supplier_id, what)
+        return said
 
     @jobs.workflow(FOLLOW)
     def follow_one(notice_id: str, _tries: int) -> str:
@@ -85,8 +106,11 @@ def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last
     if notice.state not in ("waiting", "review") or (notice.state == "review" and not is_last):
         return str(notice.state)
     now = to_micros(buying.clock.now())
-    if notice.supplier_order_id is None and notice.reference is None:
-        end_notice(tx, notice, "done", "it is about no order", now)
+    what = asks_anew(notice.event)
+    if what is not None:
+        _ask_anew(jobs, tx, notice.supplier_id, what, now)
+    if what is not None or (notice.supplier_order_id is None and notice.reference is None):
+        end_notice(tx, notice, "done", f"{what.value} asked for" if what is not None else "it is about no order", now)
         return "done"
     attempt = attempt_of(tx, notice)
     if attempt is None or attempt.state is AttemptState.ASKING:
@@ -111,6 +135,36 @@ def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last
         end_notice(tx, notice, "done", f"the purchase had ended ({attempt.state.value})", now, attempt.id)
         return "done"
     return "review"
+
+
+def _ask_anew(jobs: Jobs, tx: Tx, supplier_id: str, what: Anew, now: int) -> None:
+    """At the end of this span of time, once for all that came in it. Where nothing can be enqueued, the chores ask in their turn."""
+    span = SPANS_SECONDS[what] * 1_000_000
+    if jobs.is_prepared:
+        key, delay = f"anew:{what}:{supplier_id}:{now // span}", (span - now % span) / 1_000_000
+        jobs.enqueue(tx, ANEW, QUEUE, key, supplier_id, what.value, delay=delay)
+
+
+def ask_anew(buying: Buying, audit: AuditLog, jump_bps: int, supplier_id: str, what: str) -> str:
+    """Ask a supplier for its balance or its catalog; a word for what came of it."""
+    db, clock = buying.db, buying.clock
+    with db.read() as tx:
+        supplier = find_supplier(tx, supplier_id)
+    if supplier is None or supplier.state is not SupplierState.ACTIVE:
+        return "not active"
+    try:
+        able = buying.connectors.abilities(supplier)
+        if what == Anew.PRODUCTS:
+            snapshot = buying.catalog.refresh()
+            sync_supplier(db, clock, audit, buying.connectors, supplier.id, jump_bps=jump_bps, actor="system", snapshot=snapshot)
+        elif able.has_balance:
+            poll_balance(db, clock, buying.connectors, supplier)
+        else:
+            return "not told"
+    except SourcingError as error:
+        log.warning("a supplier could not be asked anew", supplier=supplier.name, reason=error.code)
+        return error.code
+    return "asked"
 
 
 def _follow_later(jobs: Jobs, tx: Tx, notice: Any, now: int) -> None:

@@ -81,7 +81,7 @@ from cardrail.sourcing.health import (
     may_ask,
     told_balance,
 )
-from cardrail.sourcing.hooks import Hook, HookReader, Notice
+from cardrail.sourcing.hooks import Anew, Hook, HookReader, Notice, asks_anew
 from cardrail.sourcing.http import Answer, SupplierHttp, retry_after, within
 from cardrail.sourcing.mapping import Suggestion, map_product, misfit, suggest, unmap_product, unmapped
 from cardrail.sourcing.model import (
@@ -210,6 +210,7 @@ __all__ = [
     "TIMINGS",
     "WAITS_SECONDS",
     "Accepted",
+    "Anew",
     "Answer",
     "Answered",
     "Attempt",
@@ -313,6 +314,7 @@ __all__ = [
     "after_repeat",
     "all_purchases",
     "apply_rules",
+    "asks_anew",
     "asks_by_repeating",
     "attempt_of",
     "change_supplier",

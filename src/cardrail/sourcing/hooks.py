@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -58,6 +59,23 @@ class Notice:
     """Ours, where the body has it."""
     is_undone: bool = False
     """It says that the order was taken back, refunded or cancelled."""
+
+
+class Anew(StrEnum):
+    """What is asked of a supplier anew, because its webhook says that it is another."""
+
+    BALANCE = "balance"
+    PRODUCTS = "products"
+
+
+_ANEW: Final = {"balance": Anew.BALANCE, "wallet": Anew.BALANCE, "product": Anew.PRODUCTS, "products": Anew.PRODUCTS}
+
+
+def asks_anew(event: str) -> Anew | None:
+    """What an event that names no order makes us ask: FoxReload v1's `balance.low` (specs/foxreload.md, 4.1), `wallet.credited` and
+    `.debited` (specs/starship.md, 2.12), another Cardrail's `product.…`, and Finperks' of products, whose names nobody knows (4).
+    """
+    return _ANEW.get(event.replace("_", ".").partition(".")[0])
 
 
 class HookReader(Protocol):

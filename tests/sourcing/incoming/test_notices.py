@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from cardrail.access import SecretSealer
 from cardrail.jobs import Jobs
-from cardrail.kernel import Mode, Secret
-from cardrail.orders import follow_notice, retry_notice, take_notice
+from cardrail.kernel import Mode, Money, Secret
+from cardrail.orders import ask_anew, follow_notice, retry_notice, take_notice
 from cardrail.sourcing import (
     WAITS_SECONDS,
     InvalidReceiver,
@@ -227,6 +227,46 @@ def test_only_whoever_sends_webhooks_can_be_received(fox: Supplied) -> None:
         with pytest.raises(InvalidReceiver):
             given(fox, text, form=form)
     assert given(fox, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "A", form="standard").format == "standard"
+
+
+# --- what is asked for anew -------------------------------------------------------------------------------------------
+
+
+class Noted(Jobs):
+    """Keeps what would be enqueued, a key once."""
+
+    is_prepared = True
+    kept: dict[str, tuple[Any, ...]]
+
+    def enqueue(self, tx: Any, name: str, queue: str, key: str, *args: Any, delay: float = 0.0, **options: Any) -> None:
+        if name == "notice.anew":
+            self.kept.setdefault(key, (*args, delay))
+
+
+def test_low_balances_and_changed_products_are_asked_for_once_in_a_span(desk: Desk) -> None:
+    desk.shop.supplier("A")
+    desk.jobs = Noted(desk.shop.db)
+    desk.jobs.kept = {}
+    for number, event in enumerate(("balance.low", "balance.low", "product.updated", "products_changed", "order.created")):
+        desk.take(key=str(number), event=event)
+        desk.follow()
+    assert [row.result for row in desk.rows()[::-1]] == ["balance asked for"] * 2 + ["products asked for"] * 2 + [
+        "it is about no order"
+    ]
+    supplier = desk.shop.suppliers["A"].id
+    assert [(of, what) for of, what, _ in desk.jobs.kept.values()] == [(supplier, "balance"), (supplier, "products")]
+    assert all(0 < delay <= most for (*_, delay), most in zip(desk.jobs.kept.values(), (10, 120), strict=True))
+
+
+def test_asking_anew_reads_the_balance_and_nothing_of_the_webhook(desk: Desk) -> None:
+    shop = desk.shop
+    fake = shop.supplier("A", abilities=replace(QUICK, has_balance=True))
+    fake.balance = lambda: [Money.parse("12.00", "INR")]  # type: ignore[method-assign]
+    of = shop.suppliers["A"].id
+    assert ask_anew(shop.buying, shop.audit, 1_000, of, "balance") == "asked"
+    assert shop.health().balance_minor == 12_00
+    assert ask_anew(shop.buying, shop.audit, 1_000, of, "products") == "supplier_call_not_supported"
+    assert ask_anew(shop.buying, shop.audit, 1_000, "sup_gone", "balance") == "not active"
 
 
 # --- two looks at once ------------------------------------------------------------------------------------------------
