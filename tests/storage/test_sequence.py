@@ -22,6 +22,7 @@ from cardrail.storage import (
     Sequencer,
     Tx,
     bulk_insert,
+    driver_select,
     events,
     in_tx,
     insert_events,
@@ -245,6 +246,21 @@ def test_rows_without_a_position_are_found_by_their_own_index(db: Database, tabl
             tx.execute(sa.text("SET LOCAL enable_seqscan = off"))
         plan = str(tx.execute(sa.text(("EXPLAIN QUERY PLAN " if db.is_sqlite else "EXPLAIN ") + sql)).all())
     assert f"ix_{table}_unsequenced" in plan
+
+
+def test_a_backlog_that_the_planner_remembers_lets_no_writer_read_the_whole_table(db: Database) -> None:
+    if db.is_sqlite:
+        return  # there the writer does not look
+    write(db, *[an_event(f"ord_{n}") for n in range(500)])
+    in_tx(db, lambda tx: tx.execute(sa.text("ANALYZE events")))
+    a_sequencer(db).run_pass()
+    with db.read() as tx:
+        plans = [
+            str(driver_select(tx, f"EXPLAIN {insert_events.take}", (1, "events"))),
+            str(tx.execute(sa.text(f"EXPLAIN {EVENT_SERIES.any_at_all}")).all()),
+            str(tx.execute(sa.text(f"EXPLAIN {EVENT_SERIES.any_recent}"), {"floor": "evt_"}).all()),
+        ]
+    assert [("Seq Scan on events" in one, "ix_events_unsequenced" in one) for one in plans] == [(False, True)] * 3
 
 
 def test_readers_who_follow_see_each_row_once_and_in_order_with_many_writers_and_two_sequencers(

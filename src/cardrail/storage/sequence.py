@@ -56,10 +56,17 @@ class Series:
         self.prefix = prefix
         waiting = table.c.position.is_(None)
         recent = table.c.id > sa.bindparam("floor")
-        self.any_recent = sa.select(sa.exists().where(waiting, recent))
-        self.any_at_all = sa.select(sa.exists().where(waiting))
+        self.any_recent = _any(table, waiting, recent)
+        self.any_at_all = _any(table, waiting)
         self.number_recent = _numbering(table, [waiting, recent], subject, step)
         self.number_all = _numbering(table, [waiting], subject, step)
+
+
+def _any(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[bool]]:
+    """Whether there is such a row. It asks for the first one: of EXISTS PostgreSQL thinks, while its statistics remember a backlog, that
+    the whole table is read sooner than the index."""
+    first = sa.select(table.c.id).where(*conditions).order_by(table.c.id).limit(sa.literal_column("1"))
+    return sa.select(first.scalar_subquery().is_not(None))
 
 
 def _numbering(table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]], subject: str | None, step: str | None) -> sa.Update:
@@ -87,7 +94,7 @@ class SequencedInsert(BulkInsert):
         super().__init__(table, columns)
         self._series = series
         self._with_position = BulkInsert(table, [*columns, "position"])
-        self._take = _TAKE_IF_FREE.format(table=table.name)
+        self.take = _TAKE_IF_FREE.format(table=table.name)
         self._not_before = 0.0
 
     def __call__(self, tx: Tx, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -99,7 +106,7 @@ class SequencedInsert(BulkInsert):
         if tx.dialect.name == "sqlite":
             ((last,),) = driver_select(tx, _TAKE, (name, len(rows)))
             return self._number(tx, rows, last)
-        taken = driver_select(tx, self._take, (len(rows), name)) if time.monotonic() >= self._not_before else []
+        taken = driver_select(tx, self.take, (len(rows), name)) if time.monotonic() >= self._not_before else []
         if not taken:
             mark_tx(tx, UNNUMBERED)
             return super().__call__(tx, rows)
@@ -134,7 +141,7 @@ _TAKE: Final = (
 _TAKE_IF_FREE: Final = (
     "UPDATE sequences SET position = position + %s"
     " WHERE name = (SELECT name FROM sequences WHERE name = %s FOR UPDATE SKIP LOCKED)"
-    " RETURNING position, EXISTS (SELECT 1 FROM {table} WHERE position IS NULL)"
+    " RETURNING position, (SELECT id FROM {table} WHERE position IS NULL ORDER BY id LIMIT 1) IS NOT NULL"
 )
 """The same on PostgreSQL, and whether others wait; no row while another transaction has it, or before the sequencer first made it."""
 
