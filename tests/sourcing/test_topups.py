@@ -12,8 +12,17 @@ import pytest
 from cardrail.catalog import import_catalog, set_rate
 from cardrail.kernel import Mode, PlainCode
 from cardrail.ledger import Purpose, platform_balances
-from cardrail.orders import InvalidationRefused, NotATopup, Order, SupplierCheck, TopupVerdict, resolve_as_failed, validate_topup
-from cardrail.sourcing import FieldsVerdict, NoAnswer
+from cardrail.orders import (
+    InvalidationRefused,
+    NotATopup,
+    Order,
+    SupplierCheck,
+    TopupVerdict,
+    erase_customer,
+    resolve_as_failed,
+    validate_topup,
+)
+from cardrail.sourcing import FieldsVerdict, Lookup, NoAnswer, RefusalKind, Refused
 from cardrail.storage import Database
 from tests.build import item, the_order
 from tests.orders.build import invalidate, unseeing
@@ -83,6 +92,34 @@ def test_a_top_up_delivers_a_receipt_for_each_unit(shop: Supplied) -> None:
     receipts = shop.shown(done)
     assert (states(done)[0], fake.asked[0].fields, len(set(receipts)), receipts[0]) == ("FULFILLED", NUMBER, 2, "a-1")
     assert shop.findings() == []
+
+
+class Strict(Telco):
+    """It looks at the fields before it looks at the reference."""
+
+    def place(self, request: Any) -> Any:
+        if request.fields:
+            return super().place(request)
+        self.asked.append(request)
+        return Refused("whose number?", RefusalKind.INVALID)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_lost_top_up_is_not_placed_again_without_its_fields_when_its_customer_was_erased(shop: Supplied) -> None:
+    telco(shop)
+    able = replace(shop.fakes["A"].capabilities, lookup=Lookup.NONE, is_idempotent=True)
+    fake = Strict("A", able, shop.fakes["A"].unit_cost)
+    fake.script.append("lost")
+    shop.connectors.put(shop.suppliers["A"], fake)
+    order = ordered(shop, customer_id="kid-1")
+    shop.visit(order)
+    assert erase_customer(shop.db, shop.clock, shop.audit, order.partner_id, "kid-1", actor="test").orders == 1
+    shop.finish(order, visits=12)
+    assert (len(fake.sold), [one.state.value for one in shop.attempts(order)]) == (1, ["unknown"])
+    assert shop.stands(order).state.value == "NEEDS_REVIEW"
+    never = ordered(shop, customer_id="kid-2")
+    erase_customer(shop.db, shop.clock, shop.audit, never.partner_id, "kid-2", actor="test")
+    assert (shop.finish(never).state.value, len(fake.asked)) == ("FAILED", 1)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -249,6 +249,8 @@ class _Visit:
             self.wake.append(attempt.look_at)
             return None
         how = _how_to_ask(attempt, abilities, now)
+        if how == "repeat" and self._lacks_fields(item):
+            how = None  # it would be another request, and a no to that one says nothing of the first
         if how is None:  # nobody can be asked: a human decides
             save_attempt(self.tx, not_looked_for(attempt, now), from_state=attempt.state)
             self.wake.append(now)
@@ -263,12 +265,15 @@ class _Visit:
 
     def purchase(self, item: OrderItem, waiting: Procurement, attempts: list[Attempt]) -> _Ask | _Close | None:
         """The next purchase for the item, its attempt written; None if there is none to make now."""
-        missing = waiting.quantity - waiting.delivered - sum(one.quantity for one in attempts if one.is_open)
+        open_ = [one for one in attempts if one.is_open]
+        missing = waiting.quantity - waiting.delivered - sum(one.quantity for one in open_)
         if missing <= 0 or item.state is not OrderState.PROCESSING or waiting.state is ProcurementState.REVIEW:
             return None
         if self.order.mode is Mode.LIVE and open_restores(self.tx):
             self.wake.append(self.now + micros(60))  # a restored database does not know what was bought since
             return None
+        if self._lacks_fields(item):
+            return _Close(waiting.line, "its customer was erased, and his fields with him", len(attempts)) if not open_ else None
         need = Need(missing, item.face_minor, item.unit_price_minor, self.order.currency, self.order.id, waiting.all_or_nothing)
         plan = plan_route(need, *self._ways(item, missing, attempts))
         news = [(self.now, one) for one in plan.words if all(one != known for _, known in waiting.trace)]
@@ -279,7 +284,7 @@ class _Visit:
         if plan.later_at is not None and self.now < waiting.created_at + micros(self.buying.patience_seconds):
             self.wake.append(plan.later_at)
             return None
-        if any(one.is_open for one in attempts):
+        if open_:
             return None
         because = "no supplier had it" if not waiting.delivered else "no supplier had the rest"
         return _Close(waiting.line, because, len(attempts))
@@ -294,6 +299,11 @@ class _Visit:
             save_health(self.tx, let_through(load_health(self.tx, supplier.id, lock=True), self.now))
         save_procurement(self.tx, replace(waiting, wake_at=attempt.look_at))
         return _Ask("place", attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order)
+
+    def _lacks_fields(self, item: OrderItem) -> bool:
+        """Whether the fields without which it cannot be bought are gone: they are erased with a customer."""
+        offer = None if item.fields else self.snapshot.denomination(item.denomination_id)
+        return offer is not None and any(one.required for one in offer.input_fields)
 
     def _ways(self, item: OrderItem, missing: int, attempts: list[Attempt]) -> tuple[list[Listing], Situation]:
         """The ways to buy the item, and what else the plan looks at."""
