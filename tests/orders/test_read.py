@@ -214,6 +214,16 @@ def test_a_list_counts_old_orders_once_and_new_ones_each_time(world: World) -> N
         assert fresh.count(tx, nobody, "all", ()) == 0
 
 
+def test_a_list_that_was_counted_while_the_clock_was_ahead_counts_what_comes_after(world: World) -> None:
+    world.stock("TEA", 5)
+    totals = PageTotals(settled_millis=-60_000)
+    for expected in (1, 2):
+        world.order("TEA")
+        with world.db.read() as tx:
+            assert totals.count(tx, world.partner, "all", ()) == expected
+        totals._settled = 60_000  # as after a clock that was two minutes ahead was set right
+
+
 def test_a_page_far_back_is_what_stands_there(world: World) -> None:
     world.stock("TEA", 5)
     ids = [world.order("TEA").id for _ in range(5)][::-1]

@@ -103,6 +103,8 @@ class PageTotals:
         key = (buyer.partner_id, buyer.mode, what)
         now = time.time_ns() // 1_000_000
         mark, count = self._known.get(key, ("", 0))
+        if mark > _first_id(now - self._settled):  # the clock was ahead then, and what it took for old is not
+            mark, count = "", 0
         if mark < _first_id(now - 2 * self._settled):
             settled = _first_id(now - self._settled)
             count += store.count_orders(tx, buyer.partner_id, buyer.mode, conditions, since=mark, before=settled)
