@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from cardrail.access import SecretSealer
-from cardrail.alerts import AlertNotFound
+from cardrail.alerts import AlertNotFound, store
 from cardrail.catalog import import_catalog
 from cardrail.kernel import Mode, Money
 from cardrail.ledger import By, set_balance_threshold, tell_low_balances
@@ -205,6 +205,36 @@ def test_what_lasts_is_told_again_until_somebody_acknowledges_it(world: World) -
     for alert_id in (alert.id, "alr_none"):
         with pytest.raises(AlertNotFound):
             watched.desk.acknowledge(alert_id, actor="cli")
+
+
+def test_whoever_acknowledged_one_order_is_told_of_the_next(world: World) -> None:
+    watched = Watched(world, reminder=timedelta(hours=4))
+    orders = metadata.tables["orders"]
+    world.stock("TEA", 5)
+    ids = [world.order().id, world.order().id]
+    with world.db.transaction() as tx:
+        tx.execute(sa.update(orders).values(state="NEEDS_REVIEW"))
+    watched.steps = dict.fromkeys(ids, 9)
+    watched.event("order.needs_review", ids[0])
+    assert len(watched.watch()) == 1
+    (alert,) = watched.alerts()
+    watched.desk.acknowledge(alert.id, actor="cli")
+    watched.event("order.needs_review", ids[0])
+    watched.clock.advance(minutes=1)
+    assert (watched.watch(), watched.states()) == ([], ["acknowledged"])
+    watched.event("order.needs_review", ids[1])
+    assert (watched.watch(), watched.states()) == ([], ["open"])  # the last message is a minute old
+    (subject,) = watched.watch(minutes=15)
+    assert subject.startswith("Shop: 2 orders wait for your decision")
+
+
+def test_what_is_over_is_not_looked_through_each_time(world: World) -> None:
+    if not world.db.is_sqlite:
+        return
+    with world.db.read() as tx:
+        for query in (store._OPEN, store._OWING):
+            plan = str(tx.execute(sa.text(f"EXPLAIN QUERY PLAN {query.compile(dialect=tx.dialect)}")).all())
+            assert "_alerts_" in plan, plan
 
 
 def test_in_quiet_hours_only_the_urgent_goes_out_and_the_rest_is_one_message_at_their_end(world: World) -> None:

@@ -124,7 +124,8 @@ class _Pass:
         at = to_micros(event.at)
         if known is not None:
             facts = self._facts(kind, event, known.facts)
-            self._put(replace(known, count=known.count + 1, facts=facts, last_at=max(at, known.last_at)))
+            more = replace(known, count=known.count + 1, facts=facts, last_at=max(at, known.last_at))
+            self._put(_told_anew(more) if _is_news(known, event) else more)
             return
         told = store.last_told(self.tx, kind, subject)
         hold = None if told is None or self.at >= told + _HOLD_MICROS else told + _HOLD_MICROS
@@ -213,6 +214,19 @@ def enqueue_send(tx: Tx, jobs: Jobs, route: Route, about: Iterable[tuple[str, st
 def _subject(kind: str, event: Event) -> str:
     known = KINDS[kind]
     return known.subject or (str(event.data.get(known.per, "")) if known.per else event.subject_id)
+
+
+def _is_news(known: Alert, event: Event) -> bool:
+    """Whether whoever acknowledged an alert of many things cannot have known of this one."""
+    if known.state is not AlertState.ACKNOWLEDGED or not KINDS[known.kind].subject:
+        return False
+    return event.subject_id not in known.facts.get("order_ids", [])
+
+
+def _told_anew(one: Alert) -> Alert:
+    """Open once more. It goes out when the last message about it is some time ago."""
+    hold = None if one.told_at is None else one.told_at + _HOLD_MICROS
+    return replace(one, state=AlertState.OPEN, told_at=None, hold_until=hold, acknowledged_at=None, acknowledged_by=None)
 
 
 def _orders(ids: list[str]) -> dict[str, Any]:
