@@ -228,3 +228,13 @@ def test_after_a_restore_a_claim_that_was_asked_before_is_not_decided_without_a_
     shop.later(days=1, seconds=1)
     shop.settle(one, visits=3)
     assert (shop.now(one).state, shop.in_stock("CARD"), shop.findings()) == (S.NEEDS_REVIEW, 1, [])
+
+
+def test_a_late_replacement_that_was_sold_from_stock_and_is_bad_is_claimed_where_it_came_from(shop: Claims) -> None:
+    fake = shop.claimed_supplier("accept")
+    one = shop.claim(shop.sold("CARD"))
+    shop.pursue(one)
+    shop.decide(one, D.REFUND)
+    shop.settle(one)
+    assert shop.settle(shop.claim(shop.sold("CARD"))).state is S.REPLACED
+    assert [request.supplier_order_id for request in fake.replaced] == ["a-1", None]

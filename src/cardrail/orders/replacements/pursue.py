@@ -328,10 +328,11 @@ def seller_of(tx: Tx, order: Order, item: OrderItem, one: Replacement) -> _Selle
             attempt = None if earlier.attempt_id is None else load_attempt(tx, earlier.attempt_id)
             return None if supplier is None else _Seller(supplier, attempt)
     lot = load_lots(tx, [one.lot_id])[one.lot_id]
-    if lot.source is not None and lot.source.startswith(LATE_SOURCE):
-        attempt = load_attempt(tx, lot.source.removeprefix(LATE_SOURCE))
-        supplier = find_supplier(tx, attempt.supplier_id) if attempt is not None else None
-        return None if supplier is None else _Seller(supplier, attempt)
+    is_late = lot.source is not None and lot.source.startswith(LATE_SOURCE)
+    late = load_attempt(tx, str(lot.source).removeprefix(LATE_SOURCE)) if is_late else None
+    if late is not None:  # else a late replacement: its lot says whose
+        supplier = find_supplier(tx, late.supplier_id)
+        return None if supplier is None else _Seller(supplier, late)
     supplier = find_supplier(tx, lot.supplier) if lot.supplier is not None else None
     if supplier is None or supplier.mode is not order.mode:
         return None
