@@ -74,6 +74,17 @@ def test_paying_twice_pays_once(world: World) -> None:
     assert (world.balance(), world.in_stock("TEA")) == ("999905.00", 2)
 
 
+def test_of_payments_in_one_batch_each_has_its_own_outcome(world: World) -> None:
+    world.stock("TEA", 60)
+    poor = world.a_partner("INR", "300.00")
+    one, dear, other = (unpaid(world, "TEA", count, buyer=poor).id for count in (1, 40, 2))
+    outcomes = world.place(*[PayOrder(which, poor) for which in (one, dear, one, new_order_id(), other, dear)])
+    assert [the_order(outcomes[n]).id for n in (0, 4)] == [one, other]
+    assert the_repeated(outcomes[2]) == one
+    assert [type(the_refusal(outcomes[n])) for n in (1, 3, 5)] == [InsufficientFunds, OrderNotFound, InsufficientFunds]
+    assert (world.in_stock("TEA"), stands(world, dear, poor).charged_minor, findings(world)) == (57, 0, [])
+
+
 def test_an_unknown_order_cannot_be_paid(world: World) -> None:
     assert isinstance(the_refusal(world.pay(new_order_id())), OrderNotFound)
 
