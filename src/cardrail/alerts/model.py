@@ -239,7 +239,10 @@ def parse_quiet(text: str) -> QuietHours | None:
         zone = ZoneInfo(found[5])
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidAlertSetting(setting="alert_quiet", reason="there is no such time zone") from None
-    return QuietHours(time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4])), zone)
+    begin, end = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    if begin == end:
+        raise InvalidAlertSetting(setting="alert_quiet", reason="it begins and ends at the same time")
+    return QuietHours(begin, end, zone)
 
 
 # --- what to tell now -------------------------------------------------------------------------------------------------
