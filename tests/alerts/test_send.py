@@ -203,7 +203,9 @@ def test_a_route_that_cannot_be_read_is_refused_without_repeating_it(text: str) 
     assert "@" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["22-7", "22:00-07:00", "22:00-22:00 UTC", "25:00-07:00 UTC", "22:00-07:00 Nowhere/Here", "22:00-07:00 ../etc"])
+@pytest.mark.parametrize(
+    "text", ["22-7", "22:00-07:00", "22:00-22:00 UTC", "25:00-07:00 UTC", "22:00-07:00 Nowhere/Here", "22:00-07:00 ../etc"]
+)
 def test_quiet_hours_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(InvalidAlertSetting):
         parse_quiet(text)
