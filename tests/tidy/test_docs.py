@@ -53,7 +53,7 @@ EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 NO_EVENTS = {"audit_entry", "tell", "_tell_rule"}
 """Functions whose dotted words are actions of the audit log."""
 JOBS = re.compile(
-    r"notice\.(follow|settle)|cardrail\.\w+|order\.(procure\w*|replace_code)|settlement\.export|supplier\.\w+ed"
+    r"notice\.(follow|settle|anew|ask_anew)|cardrail\.\w+|order\.(procure\w*|replace_code)|settlement\.export|supplier\.\w+ed"
     r"|message\.(attempt|send|settle)"
 )
 """Names of queues, jobs, loggers and audit actions that stand alone."""
