@@ -7,7 +7,19 @@ from cardrail.storage.events import events
 from cardrail.storage.restore_tables import restores
 from cardrail.storage.schema import metadata, position_marks, sequences, versions
 
-for _package in ("access", "catalog", "ledger", "vault", "sourcing", "orders", "settlement", "jobs", "webhooks", "delivery", "alerts"):
+for _package in (
+    "access",
+    "catalog",
+    "ledger",
+    "vault",
+    "sourcing",
+    "orders",
+    "settlement",
+    "jobs",
+    "webhooks",
+    "delivery",
+    "alerts",
+):
     import_module(f"cardrail.{_package}.tables")
 
 __all__ = ["audit", "audit_anchors", "audit_heads", "events", "metadata", "position_marks", "restores", "sequences", "versions"]
