@@ -158,5 +158,13 @@ def one_trust_store() -> None:
 @pytest.fixture(autouse=True)
 def fresh_logs() -> Iterator[None]:
     """The streams that one test logs to are closed with it; the next must not log to them."""
+    _log_plainly()
     yield
+    _log_plainly()
+
+
+def _log_plainly() -> None:
+    """The defaults, but for tracebacks: with a picture of each variable a fault takes seconds."""
     structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])

@@ -28,7 +28,7 @@ DENIED: Final = frozenset(
 )  # fmt: skip
 """Keys whose values are never shown, at any depth."""
 
-_TOKEN: Final = re.compile(r"cr_(?:live|test)_[0-9A-Za-z]{4,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+_TOKEN: Final = re.compile(r"cr_(?:live|test|op)_[0-9A-Za-z]{4,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
 _DEPTH_MAX: Final = 6
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{1,40}")
 

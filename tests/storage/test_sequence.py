@@ -153,6 +153,12 @@ def test_the_server_notices_within_a_minute_that_a_node_with_locks_is_gone(db: D
     assert found["tcp_user_timeout"] == 60_000
 
 
+def test_a_commit_is_in_the_log_before_it_is_acknowledged_also_where_the_server_would_not_wait(db: Database) -> None:
+    setting = "PRAGMA synchronous" if db.is_sqlite else "SHOW synchronous_commit"  # the tests' own server has it off
+    with db.read() as tx:
+        assert tx.execute(sa.text(setting)).scalar_one() in (2, "on")
+
+
 def test_who_asked_is_told_of_a_commit_and_of_no_rollback(db: Database) -> None:
     told: list[int] = []
     end = db.when("events written", lambda: told.append(len(followed(db))))

@@ -35,6 +35,13 @@ SESSION: Final = {
 such as a series' row (storage.sequence): the server ends it after a minute, not after the two hours that TCP gives it.
 """
 
+FLUSHED_COMMITS: Final = (
+    b"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""Said to each PostgreSQL session: where a server or a database is set to acknowledge commits before they are in its log, an order that was
+acknowledged could be lost when it crashes. Whatever else an operator chose (``remote_apply``, ``local``) is left to him.
+"""
+
 PING_AFTER_SECONDS: Final = 1.0
 """How long a pooled PostgreSQL connection may rest before it is asked whether its server is still there."""
 
@@ -76,6 +83,11 @@ def _postgres_engine(url: sa.URL, *, pool: int) -> sa.Engine:
         hide_parameters=True,  # no row in an error's text
         connect_args={"options": " ".join([f"-c {name}={value}" for name, value in SESSION.items()])},
     )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.execute(FLUSHED_COMMITS)
+        connection.commit()
 
     @event.listens_for(engine, "checkin")
     def _checkin(_connection: Any, record: Any) -> None:
