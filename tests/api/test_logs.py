@@ -36,7 +36,12 @@ def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 def test_a_secret_is_masked_by_type_by_key_and_by_look(lines: io.StringIO) -> None:
     token, operators = "cr_live_" + "A" * 40, "cr_op_" + "B" * 40
     structlog.get_logger("test").info(
-        "event", one=Secret(PLAIN), two={"deep": [PlainCode(PLAIN)]}, pin=PLAIN, three=f"Bearer {token} {operators}", four=PLAIN.encode()
+        "event",
+        one=Secret(PLAIN),
+        two={"deep": [PlainCode(PLAIN)]},
+        pin=PLAIN,
+        three=f"Bearer {token} {operators}",
+        four=PLAIN.encode(),
     )
     logging.getLogger("library").warning("a foreign line with %s", token)
     text = lines.getvalue()
