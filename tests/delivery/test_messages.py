@@ -26,6 +26,7 @@ from cardrail.delivery import (
     resend_message,
     revoke_claim,
 )
+from cardrail.delivery.messages import MESSAGES_MAX
 from cardrail.delivery.words import MESSAGES
 from cardrail.jobs import Jobs
 from cardrail.orders import Order, invalidate_order
@@ -185,6 +186,17 @@ def test_a_message_can_wait_for_its_day(world: ClaimWorld) -> None:
     deliver_order(post.office, post.order(deliver_at=at).id)
     (row,) = post.rows()
     assert row.due_at == at
+
+
+def test_a_partner_cannot_mail_an_orders_recipient_without_end_and_the_operator_can(world: ClaimWorld) -> None:
+    post = Post(world)
+    deliver_order(post.office, post.order().id)
+    (row,) = post.rows()
+    for _ in range(MESSAGES_MAX - 1):
+        resend_message(post.office, row.id, actor="key", buyer=world.partner)
+    with pytest.raises(InvalidDelivery):
+        resend_message(post.office, row.id, actor="key", buyer=world.partner, address="ann@example.org")
+    assert resend_message(post.office, row.id, actor="cli").state == "waiting"
 
 
 def test_a_message_is_sent_again_and_a_bounce_is_noted_once(world: ClaimWorld) -> None:

@@ -20,7 +20,7 @@ from cardrail.delivery.barcodes import draw
 from cardrail.delivery.channels import Channel, Letter, Sent
 from cardrail.delivery.claims import DELIVERED, NewClaim, claims_in
 from cardrail.delivery.colours import readable_on
-from cardrail.delivery.errors import ChannelNotSet, MessageNotFound
+from cardrail.delivery.errors import ChannelNotSet, InvalidDelivery, MessageNotFound
 from cardrail.delivery.model import LinkSigner, Wish, check_wish
 from cardrail.delivery.words import MESSAGES, RIGHT_TO_LEFT, message_language
 from cardrail.jobs import Jobs, Queue
@@ -46,6 +46,8 @@ ATTEMPT: Final = "message.attempt"
 BACKOFF_SECONDS: Final = (30, 300, 1_800, 7_200, 21_600, 86_400)
 """Between attempts; after the last the message has failed."""
 BATCH: Final = 100
+MESSAGES_MAX: Final = 20
+"""Of an order, that its partner can have sent: the operator's mail server is no toy. The operator himself is not bound."""
 PICTURES_MAX: Final = 20
 """Drawings in one message."""
 _DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
@@ -172,7 +174,7 @@ def resend_message(
 ) -> Any:
     """Send a message once more, now, where ``address`` says or else where it went; returns the new one's row.
 
-    With a buyer only his own message. Raises MessageNotFound, InvalidDelivery, ChannelNotSet.
+    With a buyer only his own message, and no more than MESSAGES_MAX to an order. Raises MessageNotFound, InvalidDelivery, ChannelNotSet.
     """
 
     def work(tx: Tx) -> Any:
@@ -185,6 +187,8 @@ def resend_message(
             check_wish(msgspec.structs.replace(Wish(), **{row.channel: address}))
         if row.channel not in office.channels:
             raise ChannelNotSet(field=row.channel)
+        if buyer is not None and len(store.load_messages(tx, row.order_id)) >= MESSAGES_MAX:
+            raise InvalidDelivery(field="messages", maximum=MESSAGES_MAX)
         now = to_micros(office.clock.now())
         new = new_id("msg")
         values = row._asdict() | {

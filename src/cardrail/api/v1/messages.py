@@ -46,7 +46,8 @@ async def list_order_messages(request: HttpRequest, order_id: FromPath[str]) -> 
         body=ResendIn,
         body_is_optional=True,
         errors=("message_not_found", "invalid_delivery", "channel_not_set"),
-        description="A new message with the same links, now; to another address of the same channel where one is given.",
+        description="A new message with the same links, now; to another address of the same channel where one is given. An order has 20 "
+        "messages at most.",
     ),
 )
 async def resend(request: HttpRequest, message_id: FromPath[str]) -> Response[bytes]:
