@@ -182,8 +182,12 @@ class Postgres:
         for known in self._templates.values():
             while known.free:
                 self.drop(self._url(known.free.pop()))
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def _run(self, statement: sql.Composed) -> None:
         if self._connection is None or self._connection.closed:
@@ -257,6 +261,7 @@ class OwnServer(Postgres):
 
     def stop(self) -> None:
         """Stop the server and remove its folder."""
+        self._let_go()
         self._process.communicate(timeout=START_SECONDS)  # closes the pipe
         shutil.rmtree(self._home, ignore_errors=True)
 

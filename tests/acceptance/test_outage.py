@@ -54,6 +54,7 @@ class CrashingServer(OwnServer):
 
     def crash(self) -> None:
         """SIGQUIT to the postmaster: every connection ends at once, as after a crash."""
+        self._let_go()
         os.kill(int((self._home / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
         self._process.communicate(timeout=30)
 
