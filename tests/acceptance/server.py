@@ -12,10 +12,8 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ import sqlalchemy as sa
 from cardrail.access import ALL_SCOPES, create_key, create_partner
 from cardrail.bootstrap import Cardrail, opened
 from cardrail.catalog import import_catalog
+from cardrail.cli.bench.site import wait_for_port
 from cardrail.cli.setup import prepare
 from cardrail.config import Settings
 from cardrail.kernel import Mode, Money, currency
@@ -41,7 +40,6 @@ PRICE_MINOR = 950
 """10.00 USD, less 5 %."""
 COST_MINOR = 900
 FUNDS_MINOR = 10**12
-START_SECONDS = 60.0
 
 SHEET = (
     "product_code,name,brand,currency,denomination_type,face_values,discount_percent,sourcing\n"
@@ -104,11 +102,11 @@ class Server:
     """A ``cardrail serve`` process."""
 
     def __init__(self, place: Place, *, wrap: Sequence[str] = ()) -> None:
-        self.port = free_port()
         self._place = place
-        with place.log.open("ab") as log:
+        self._log = place.new_log()
+        with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*wrap, sys.executable, "-m", "cardrail", "serve", "--port", str(self.port)],
+                [*wrap, sys.executable, "-m", "cardrail", "serve", "--port", "0"],
                 env=place.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -117,14 +115,8 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Wait until it accepts requests."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(OSError, HTTPException), Buyer(self.port, "") as asker:
-                if asker.get("/readyz").status == 200:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"the server did not start:\n{self._place.log.read_text(errors='replace')[-3_000:]}")
+        """Wait until it accepts requests. With it the port is known: it says so itself, in a log of its own."""
+        self.port = wait_for_port(self.process, self._log)
 
     def buyer(self) -> Buyer:
         """A new connection of the partner."""
@@ -168,8 +160,14 @@ class Place:
         self.home = home
         self.url = database_url
         self.log = home / "server.log"
+        """What its first server says."""
         given: dict[str, Any] = dict.fromkeys(("key_file", "master_keys", "node"))  # whatever the environment says
         self.settings = Settings(**given | {"data_dir": home, "database_url": database_url})
+
+    def new_log(self) -> Path:
+        """The log of the next server."""
+        number = len(list(self.home.glob("server*.log")))
+        return self.home / f"server-{number}.log" if number else self.log
 
     @property
     def environment(self) -> dict[str, str]:
@@ -257,9 +255,3 @@ def new_codes(count: int) -> list[str]:
     """Codes that no other test has."""
     run = secrets.token_hex(6).upper()
     return [f"{run}-{number:07d}" for number in range(count)]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -29,6 +29,7 @@ QUICK = 8
 QUICK_UNKNOWN_SECONDS = 20.0
 FULL = int(os.environ.get("CARDRAIL_PROVE_ORDERS", "2000"))
 FULL_UNKNOWN_SECONDS = 100.0
+MANY_CALLS = 1_000
 """Longer than the minute after which an order that was not paid is over."""
 FULL_CASES = [pytest.param("sqlite", (kind,), id=f"sqlite-{kind}") for kind in PROTOCOLS] + [
     pytest.param("postgres", (kind,), id=f"postgres-{kind}", marks=pytest.mark.postgres) for kind in PROTOCOLS

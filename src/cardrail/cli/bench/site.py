@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -41,6 +41,8 @@ RACE_SKU: Final = "RACE-10"
 COST_MINOR: Final = 900
 FUNDS_MINOR: Final = 10**14
 START_SECONDS: Final = 60.0
+_SERVING: Final = re.compile(rb"Serving on http://[^\s/]+:(\d+)\D")
+"""What `cardrail serve` says once requests are accepted."""
 
 _SHEET: Final = (
     "product_code,name,brand,currency,denomination_type,face_values,discount_percent,sourcing\n"
@@ -139,18 +141,19 @@ class Site:
 
     def start(self) -> None:
         """Start a server process and wait until it accepts requests."""
-        self.port = _free_port()
+        log_path = self.home / "server.log"
+        begin = log_path.stat().st_size if log_path.exists() else 0
         module = ["-m", "cardrail"] if self._counts is None else [str(Path(__file__).with_name("counting.py")), str(self._counts)]
-        with (self.home / "server.log").open("ab") as log:
+        with log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                [sys.executable, *module, "serve", "--port", str(self.port)],
+                [sys.executable, *module, "serve", "--port", "0"],
                 env=_environment(self.settings, self._more),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we stop it
             )
-        self._wait()
+        self.port = wait_for_port(self._process, log_path, begin)
 
     def stop(self) -> None:
         """Stop the server; what is in flight is answered."""
@@ -222,22 +225,6 @@ class Site:
         """The request for a GET."""
         return get(path, self.token)
 
-    def _wait(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=2)
-            try:
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return
-            except OSError:
-                time.sleep(0.05)
-            finally:
-                connection.close()
-        log = (self.home / "server.log").read_text(errors="replace")
-        raise RuntimeError(f"the server did not start:\n{log[-3_000:]}")
-
 
 @contextmanager
 def site(
@@ -271,7 +258,16 @@ def _environment(settings: Settings, more: Mapping[str, Any]) -> dict[str, str]:
     return inherited | {f"CARDRAIL_{name.upper()}": str(value) for name, value in more.items()}
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def wait_for_port(server: subprocess.Popen[bytes], log: Path, begin: int = 0) -> int:
+    """Wait until a ``cardrail serve --port 0`` accepts requests; the port it says so of in its log, after ``begin`` bytes.
+
+    A port chosen beforehand could be somebody else's by the time the server listens, and they would be asked instead.
+    Raises RuntimeError with the end of the log if it ends or takes longer than START_SECONDS.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        said = _SERVING.search(log.read_bytes(), begin)
+        if said is not None:
+            return int(said[1])
+        time.sleep(0.02)
+    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3_000:]}")
