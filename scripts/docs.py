@@ -7,22 +7,24 @@ docs/ and a function that returns the whole text. `tests/tidy/test_docs.py` fail
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import typer.main
 from pydantic_core import PydanticUndefined
 
 from cardrail.api import STATUS, UNKNOWN_CHARGE, description, partner_errors
-from cardrail.cli import app
+from cardrail.cli import COMMANDS, load_command
 from cardrail.config import Settings
 from cardrail.kernel import CardrailError, all_error_types
 from cardrail.webhooks import EVENT_TYPES, Audience, example, payload
 
 DOCS = Path(__file__).parents[1] / "docs"
+
+LOADED: Final = {name: load_command(name) for name in COMMANDS}
+"""The whole command line; with its modules come the errors that only they know."""
 
 GENERATED: Final = "<!-- Written by `make docs` from {source}; edit that. -->"
 
@@ -82,14 +84,13 @@ result as one JSON document. No command prints a code; a new API key is printed 
 """
 
 
-def commands(group: Any = None, prefix: str = "cardrail") -> Iterator[tuple[str, Any]]:
+def commands(named: Mapping[str, Any] | None = None, prefix: str = "cardrail") -> Iterator[tuple[str, Any]]:
     """Every command with its whole name, in the order of `--help`."""
-    group = typer.main.get_command(app) if group is None else group
-    for name, command in group.commands.items():
+    for name, command in (LOADED if named is None else named).items():
         if command.hidden:
             continue
         if hasattr(command, "commands"):
-            yield from commands(command, f"{prefix} {name}")
+            yield from commands(command.commands, f"{prefix} {name}")
         else:
             yield f"{prefix} {name}", command
 

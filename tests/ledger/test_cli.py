@@ -136,7 +136,7 @@ def test_each_command_speaks_to_people_too(run: Shell, words: tuple[str, ...]) -
 
 def test_verify_is_silent_about_books_that_agree_and_loud_about_others(run: Shell) -> None:
     app = typer.Typer()
-    verify.add_to(app)
+    app.command("verify")(verify.verify)
     app.callback()(lambda: None)
     run("credit", run.partner, "10")
     assert CliRunner().invoke(app, ["verify"]).exit_code == 0

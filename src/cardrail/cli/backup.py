@@ -307,11 +307,3 @@ def progress_bars() -> Iterator[Progress]:
 def _audit(cardrail: Cardrail, action: str, details: dict[str, Any]) -> None:
     with cardrail.db.transaction() as tx:
         cardrail.audit.append(tx, [audit_entry(cardrail.clock.now(), "cli", action, details=details)])
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("backup")(backup)
-    app.command("restore")(restore)
-    app.command("restore-release")(restore_release)
-    app.command("copy")(copy)

@@ -259,8 +259,3 @@ def _balance(client: httpx2.Client) -> str:
 
 def _text(money: dict[str, str]) -> str:
     return f"{money['amount']} {money['currency']}"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("demo")(demo)

@@ -74,8 +74,3 @@ def export(
         show_json({"kind": kind.value, "format": form.value, "rows": count, "bytes": to.stat().st_size, "file": str(to)})
     else:
         err.print(f"{count} rows written to {escape(str(to))}.")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("export")(export)

@@ -81,8 +81,3 @@ def serve(
     with refusals():
         given = Settings(**(settings().model_dump(exclude_unset=True) | changes))
     run(given, lambda url: err.print(f"Serving on [bold]{url}[/bold]. Documentation: {url}/docs. Ctrl-C stops."), worker=worker)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("serve")(serve)

@@ -74,9 +74,3 @@ def migrate_command(as_json: Annotated[bool, typer.Option("--json", help="Print 
         show_json({"before": before, "after": after})
     else:
         out.print(f"Schema is at {after}." if before == after else f"Schema went from {before or 'empty'} to {after}.")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("init")(init)
-    app.command("migrate")(migrate_command)

@@ -39,8 +39,3 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print the resul
         out.print(f"{len(findings)} findings" if findings else f"Everything agrees: {len(ran)} checks.")
     if findings:
         raise typer.Exit(EXIT_REFUSED)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("verify")(verify)

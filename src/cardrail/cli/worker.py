@@ -31,8 +31,3 @@ def worker() -> None:
         cardrail.jobs.start(chores(cardrail))
         err.print("Working. Ctrl-C stops.")
         stopped.wait()
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("worker")(worker)

@@ -56,8 +56,3 @@ def bench(
         err.print(f"Written to {write}.")
     if any(row.met is False for row in report.rows):
         raise typer.Exit(EXIT_REFUSED)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("bench")(bench)
