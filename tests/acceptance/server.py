@@ -102,6 +102,8 @@ class Server:
     """A ``cardrail serve`` process."""
 
     def __init__(self, place: Place, *, wrap: Sequence[str] = ()) -> None:
+        self.port = 0
+        """Nobody listens there: who asks before `wait()` is refused, as by a server that is down."""
         self._place = place
         self._log = place.new_log()
         with self._log.open("ab") as log:
