@@ -11,7 +11,9 @@ import pytest
 
 from cardrail.api.dialects.starship import DIALECT
 from cardrail.api.dialects.starship.profile import StarshipProfile
+from cardrail.catalog import import_catalog
 from cardrail.kernel import Mode
+from tests.build import HEADER
 from tests.compat.build import CompatShop
 from tests.compat.shapes import fits, parse
 from tests.compat.starship import shapes
@@ -142,6 +144,18 @@ def test_availability_is_asked_for_with_post_or_get(ask: Asker) -> None:
         body = {"denomination": denomination, "quantity": quantity}
         assert ask.post(path, body) == {"is_available": expected} == ask.get(path, params=body)
     assert ask.answer.headers["cache-control"] == "no-store"
+
+
+def test_what_is_bought_on_demand_is_available_from_stock_too(ask: Asker, shop: CompatShop) -> None:
+    """An order takes it: the codes that came late for another one lie there."""
+    part = shop.cardrail
+    sheet = HEADER.replace(b"\n", b",sourcing\n") + b"LATE,Late card,Game shop,Gaming,code,IN,INR,fixed,200,,,1,on_demand\n"
+    import_catalog(part.db, part.clock, part.audit, sheet, actor="test")
+    part.catalog.refresh()
+    shop.world.stock("LATE", 2)
+    path = f"/api/v1/products/{ask.product('Late card')['id']}/availability"
+    assert ask.post(path, {"denomination": 200, "quantity": 2}) == {"is_available": True}
+    assert ask.post(path, {"denomination": 200, "quantity": 3}) == {"is_available": False}
 
 
 @pytest.mark.parametrize(

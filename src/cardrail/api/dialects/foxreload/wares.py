@@ -10,13 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cardrail.api.compat import Call
+from cardrail.api.compat import Call, load_supply
 from cardrail.catalog import CatalogSnapshot, InvalidFaceValue, Offer, Product, UnitPrice, UnknownSku
-from cardrail.kernel import InvalidAmount, Mode, Money, currency, format_minor, parse_minor, to_micros
+from cardrail.kernel import InvalidAmount, Mode, Money, currency, format_minor, parse_minor
 from cardrail.orders import Behaviour, ItemRequest, OrderItem, behaviour_of, sandbox_offer, sandbox_price
-from cardrail.sourcing import load_listings
-from cardrail.storage import read_version
-from cardrail.vault import stock_counts
 
 SEPARATOR = ":"
 
@@ -123,21 +120,10 @@ def count_units(call: Call, wares: Sequence[Ware], untold: int) -> list[int]:
 
     Reads the database: call it through ``desk.read``.
     """
-    parts, mode = call.desk.parts, call.principal.mode
-    if mode is Mode.TEST:
+    if call.principal.mode is Mode.TEST:
         return [0 if one.behaviour is Behaviour.OUT_OF_STOCK else TEST_STOCK for one in wares]
-    with parts.db.read() as tx:
-        counts = stock_counts(tx, mode, sorted({one.offer.denomination_id for one in wares}), to_micros(parts.clock.now()))
-        supplied = parts.shop.supply.ensure(tx, read_version(tx, "supply"))
-        bought = {one.offer.denomination_id for one in wares if one.offer.sourcing != "stock"} & supplied
-        listings = {one: load_listings(tx, one, mode) for one in sorted(bought)}
-
-    def units(ware: Ware) -> int:
-        ways = [one for one in listings.get(ware.offer.denomination_id, ()) if one.is_available and not one.is_held]
-        brought = sum([untold if one.stock is None else one.stock for one in ways if one.sells(ware.face_minor)])
-        return counts.get((ware.offer.denomination_id, ware.face_minor), 0) + brought
-
-    return [units(one) for one in wares]
+    supply = load_supply(call.desk.parts, [one.offer for one in wares], untold)
+    return [supply.count(one.offer.denomination_id, one.face_minor) for one in wares]
 
 
 def region_of(product: Product | None, everywhere: str) -> str:

@@ -8,12 +8,11 @@ import msgspec
 from msgspec import UNSET
 
 from cardrail.access import Principal
-from cardrail.api.compat import Answer, Call, json_answer, json_number
+from cardrail.api.compat import Answer, Call, Supply, json_answer, json_number, load_supply
 from cardrail.api.desk import Desk
 from cardrail.api.dialects.oneclickdz.envelope import CatalogSuccessOut, meta_of, request_id_of, success
 from cardrail.api.dialects.oneclickdz.goods import find_product, is_offered, kinds_of, unit_price
 from cardrail.api.dialects.oneclickdz.profile import Profile
-from cardrail.api.dialects.oneclickdz.supply import Supply, load_supply
 from cardrail.api.dialects.oneclickdz.wire import CategoryOut, CheckedProductOut, ProductOut, TypeOut
 from cardrail.api.gate import buyer_of
 from cardrail.catalog import CatalogSnapshot, Product, ProductFilter
@@ -47,7 +46,7 @@ class Catalog:
         product = find_product(snapshot, call.params["product_id"])
         supply: Supply | None = None
         if principal.mode is Mode.LIVE:
-            supply = await self._desk.read(lambda: load_supply(self._desk, product, self._profile.on_demand_stock))
+            supply = await self._desk.read(lambda: load_supply(self._desk.parts, product.offers, self._profile.on_demand_stock))
         types = self._types(snapshot, product, principal, supply)
         return success(call, self._profile, CheckedProductOut(call.params["product_id"], product.name, types))
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from cardrail.access import Principal
-from cardrail.api.compat import Answer, Call, Route, json_answer
+from cardrail.api.compat import Answer, Call, Route, json_answer, load_supply
 from cardrail.api.dialects.starship.amounts import number2, percent, rate_number, sums_of
 from cardrail.api.dialects.starship.errors import BULK_LIMIT, NO_PRODUCT, NOT_FOUND, Refusal
 from cardrail.api.dialects.starship.generations import generation_of
@@ -21,10 +21,8 @@ from cardrail.api.dialects.starship.reading import Fields, body_of, id_in, query
 from cardrail.api.dialects.starship.reference import country_id, currency_id
 from cardrail.api.dialects.starship.wallets import Wallets
 from cardrail.catalog import Offer, Product
-from cardrail.kernel import Mode, to_micros
+from cardrail.kernel import Mode
 from cardrail.orders import Behaviour, behaviour_of
-from cardrail.sourcing import load_listings
-from cardrail.vault import stock_counts
 
 LIMIT: Final = 50
 LIMIT_MAX: Final = 10_000
@@ -242,33 +240,19 @@ class Products:
         """Whether so many units could be delivered now."""
         number = id_in(call)
         fields: Fields = query_of(call) if call.method == "GET" else await body_of(call, loose=("denomination",))
-        product, offer, face_minor, quantity = self._wanted(fields, number, call.principal)
-        count = await self._count(call, product, offer, face_minor, quantity)
+        _, offer, face_minor, quantity = self._wanted(fields, number, call.principal)
+        count = await self._count(call, offer, face_minor, quantity)
         return json_answer({"is_available": count >= quantity})
 
-    async def _count(self, call: Call, product: Product, offer: Offer, face_minor: int, quantity: int) -> int:
+    async def _count(self, call: Call, offer: Offer, face_minor: int, quantity: int) -> int:
         """Units that could be had now, from stock or from suppliers; at least ``quantity`` if there is no telling."""
         if call.principal.mode is Mode.TEST:
             behaviour = behaviour_of(offer.sku, Mode.TEST)
             if behaviour is Behaviour.OUT_OF_STOCK:
                 return 0
             return quantity // 2 if behaviour is Behaviour.PARTIAL else quantity
-        parts = call.desk.parts
-        now = to_micros(parts.clock.now())
-
-        def look() -> int:
-            count = 0
-            with parts.db.read() as tx:
-                if product.sourcing != "on_demand":
-                    stock = stock_counts(tx, Mode.LIVE, [offer.denomination_id], now)
-                    count = stock.get((offer.denomination_id, face_minor), 0)
-                if product.sourcing != "stock":
-                    listings = load_listings(tx, offer.denomination_id, Mode.LIVE)
-                    open_ones = [one for one in listings if one.is_available and not one.is_held and one.sells(face_minor)]
-                    count += sum([quantity if one.stock is None else one.stock for one in open_ones])
-            return count
-
-        return await call.desk.read(look)
+        supply = await call.desk.read(lambda: load_supply(call.desk.parts, [offer], quantity))
+        return supply.count(offer.denomination_id, face_minor)
 
     async def charges(self, call: Call) -> Answer:
         """What an order would cost, and what that is made of."""
