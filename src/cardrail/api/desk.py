@@ -22,8 +22,8 @@ from cardrail.api.meters import Meters
 from cardrail.api.parts import Installation
 from cardrail.api.readers import Readers
 from cardrail.api.render import encode
-from cardrail.kernel import InvalidAmount, parse_minor
-from cardrail.orders import Buyer
+from cardrail.kernel import InvalidAmount, OrderId, is_id, parse_minor
+from cardrail.orders import Buyer, OrderNotFound
 from cardrail.storage import retrying
 
 T = TypeVar("T")
@@ -169,6 +169,13 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         await desk.gate.admit_operator(connection.scope, operation.scope)
         return
     await desk.gate.admit(connection.scope, operation.scope)
+
+
+def order_id_in(text: str) -> OrderId:
+    """The order that a path names. Raises OrderNotFound: what has not the form of an id is as unknown as what was never there."""
+    if not is_id("ord", text):
+        raise OrderNotFound(order_id=text[:64])
+    return OrderId(text)
 
 
 def money_in(amount: str, currency_code: str, digits: int, pointer: str) -> int:

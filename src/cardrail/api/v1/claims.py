@@ -8,11 +8,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from cardrail.api.claim import claim_out
-from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of
+from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, order_id_in
 from cardrail.api.wire import ClaimOut, ClaimPinOut, ClaimsIn, ListOut
 from cardrail.delivery import ClaimNotFound, Wish, list_claims, make_claims, renew_pin, revoke_claim
-from cardrail.kernel import OrderId, is_id
-from cardrail.orders import OrderNotFound
+from cardrail.kernel import is_id
 
 
 @post(
@@ -32,7 +31,7 @@ from cardrail.orders import OrderNotFound
 )
 async def create_claims(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Links to an order's codes."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     asked = await desk.body(request, ClaimsIn, is_optional=True)
     wish = Wish(
         per=asked.per,
@@ -60,7 +59,7 @@ async def create_claims(request: HttpRequest, order_id: FromPath[str]) -> Respon
 )
 async def list_own_claims(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """The links of an order."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     found = await desk.read(lambda: list_claims(desk.parts.db, buyer, wanted))
     return answer(ListOut([claim_out(desk, request.scope, one) for one in found], None))
 
@@ -103,12 +102,6 @@ async def new_pin(request: HttpRequest, claim_id: FromPath[str]) -> Response[byt
     parts = desk.parts
     pin = await desk.write(lambda: renew_pin(parts.db, parts.clock, parts.audit, parts.links, buyer, wanted))
     return answer(ClaimPinOut(wanted, pin.reveal()))
-
-
-def _order_id(text: str) -> OrderId:
-    if not is_id("ord", text):
-        raise OrderNotFound(order_id=text[:64])
-    return OrderId(text)
 
 
 def _claim_id(text: str) -> str:

@@ -7,12 +7,11 @@ from typing import Any, Final
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of
+from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, order_id_in
 from cardrail.api.render import maybe_moment, moment
 from cardrail.api.wire import ListOut, MessageOut, ResendIn
 from cardrail.delivery import MessageNotFound, own_messages, resend_message
-from cardrail.kernel import OrderId, is_id
-from cardrail.orders import OrderNotFound
+from cardrail.kernel import is_id
 
 
 @get(
@@ -28,10 +27,8 @@ from cardrail.orders import OrderNotFound
 )
 async def list_order_messages(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """The messages of an order."""
-    desk, buyer = desk_of(request), buyer_in(request)
-    if not is_id("ord", order_id):
-        raise OrderNotFound(order_id=order_id[:64])
-    found = await desk.read(lambda: own_messages(desk.parts.db, buyer, OrderId(order_id)))
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
+    found = await desk.read(lambda: own_messages(desk.parts.db, buyer, wanted))
     return answer(ListOut([message_out(one) for one in found], None))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 
 from cardrail.access import OperatorKey
 from cardrail.alerts import Alert, AlertNotFound, list_alerts, sentence
-from cardrail.api.desk import HttpRequest, answer, describe, desk_of, kept_in, query_of
+from cardrail.api.desk import Desk, HttpRequest, answer, describe, desk_of, kept_in, order_id_in, query_of
 from cardrail.api.gate import OPERATOR_KEY
-from cardrail.api.render import money
+from cardrail.api.render import encode, money
 from cardrail.api.wire import ListOut
 from cardrail.api.wire_operator import (
     AlertOut,
@@ -23,7 +25,7 @@ from cardrail.api.wire_operator import (
     OrderTraceOut,
     TraceStepOut,
 )
-from cardrail.kernel import OrderId, from_micros, is_id, rfc3339
+from cardrail.kernel import from_micros, is_id, rfc3339
 from cardrail.orders import OrderNotFound, SupplyStory, find_orders, supply_story
 from cardrail.sourcing import Attempt, list_notices
 
@@ -42,14 +44,12 @@ from cardrail.sourcing import Attempt, list_notices
 )
 async def order_trace(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """The route of each item that waited for suppliers."""
-    desk = desk_of(request)
-    if not is_id("ord", order_id):
-        raise OrderNotFound(order_id=order_id[:64])
+    desk, wanted = desk_of(request), order_id_in(order_id)
 
     def look() -> OrderTraceOut:
-        found = find_orders(desk.parts.db, ids=[OrderId(order_id)])
+        found = find_orders(desk.parts.db, ids=[wanted])
         if not found:
-            raise OrderNotFound(order_id=order_id)
+            raise OrderNotFound(order_id=wanted)
         order = found[0]
         stories = supply_story(desk.parts.db, order.id)
         return OrderTraceOut(order.id, order.partner_id, order.mode.value, order.state.value, [_line(one) for one in stories])
@@ -93,18 +93,21 @@ def _at(micros: int) -> str:
         scope="operator:alerts",
         is_operator=True,
         query=AlertQuery,
-        description="What is so now, or with `state=all` what is over, too. Newest first. It has one page.",
+        errors=("invalid_cursor",),
+        description="What is so now, or with `state=all` what is over, too. Newest first.",
     ),
 )
 async def show_alerts(request: HttpRequest) -> Response[bytes]:
     """What runs low, is down, or waits for the operator."""
     desk, query = desk_of(request), query_of(request, AlertQuery)
+    scope, before = _list_of("alerts", desk, query)
 
     def look() -> list[Alert]:
         with desk.parts.db.read() as tx:
-            return list_alerts(tx, everything=query.state == "all", kind=query.kind, limit=query.limit)
+            return list_alerts(tx, everything=query.state == "all", kind=query.kind, limit=query.limit + 1, before=before)
 
-    return answer(ListOut([_alert(one) for one in await desk.read(look)], None))
+    found = await desk.read(look)
+    return answer(ListOut([_alert(one) for one in found[: query.limit]], _following(scope, desk, query, found)))
 
 
 @post(
@@ -138,19 +141,32 @@ async def acknowledge_alert(request: HttpRequest, alert_id: FromPath[str]) -> Re
         scope="operator:alerts",
         is_operator=True,
         query=NoticeQuery,
-        description="What suppliers' signed webhooks said, and what came of it; `state=review` waits for a human. Newest first. "
-        "It has one page.",
+        errors=("invalid_cursor",),
+        description="What suppliers' signed webhooks said, and what came of it; `state=review` waits for a human. Newest first.",
     ),
 )
 async def show_supplier_notices(request: HttpRequest) -> Response[bytes]:
     """Never a body, a code or an amount: none is kept."""
     desk, query = desk_of(request), query_of(request, NoticeQuery)
+    scope, before = _list_of("notices", desk, query)
 
     def look() -> list[Any]:
         with desk.parts.db.read() as tx:
-            return list_notices(tx, supplier_id=query.supplier_id, state=query.state, limit=query.limit)
+            return list_notices(tx, supplier_id=query.supplier_id, state=query.state, limit=query.limit + 1, before=before)
 
-    return answer(ListOut([_notice(one) for one in await desk.read(look)], None))
+    found = await desk.read(look)
+    return answer(ListOut([_notice(one) for one in found[: query.limit]], _following(scope, desk, query, found)))
+
+
+def _list_of(name: str, desk: Desk, query: AlertQuery | NoticeQuery) -> tuple[str, str | None]:
+    """What a cursor must not survive a change of (the list and its filters), and the id that the page before ended with."""
+    scope = f"operator:{name}|{encode(msgspec.structs.replace(query, cursor=None, limit=1)).decode()}"
+    return scope, desk.parts.cursors.open(scope, query.cursor) if query.cursor is not None else None
+
+
+def _following(scope: str, desk: Desk, query: AlertQuery | NoticeQuery, found: Sequence[Any]) -> str | None:
+    """Where the next page begins, if there is one."""
+    return desk.parts.cursors.seal(scope, found[query.limit - 1].id) if len(found) > query.limit else None
 
 
 def _alert(one: Alert) -> AlertOut:

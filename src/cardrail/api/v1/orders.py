@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from cardrail.access import Principal
-from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, kept_in, principal_of, query_of
+from cardrail.api.desk import Desk, HttpRequest, answer, buyer_in, describe, desk_of, kept_in, order_id_in, principal_of, query_of
 from cardrail.api.gate import ORIGIN, buyer_of
 from cardrail.api.http import parse_moment
 from cardrail.api.placing import Placing
@@ -24,13 +24,11 @@ from cardrail.api.wire import (
     OrderWithHistoryOut,
 )
 from cardrail.api.wire_replacements import OrderAllCodesOut, OrderLineCodesOut
-from cardrail.kernel import OrderId, is_id
 from cardrail.orders import (
     Buyer,
     InvalidationPolicy,
     Order,
     OrderFilter,
-    OrderNotFound,
     OrderState,
     PayOrder,
     cancel_order,
@@ -96,7 +94,7 @@ def _scope(name: str, buyer: Buyer, query: Any) -> str:
 )
 async def show_order(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """One order of the partner, and how it came to stand as it does."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
 
     def look() -> tuple[Order, list[HistoryStepOut]]:
         return get_order(desk.parts.db, buyer, wanted), history_out(order_history(desk.parts.db, wanted))
@@ -120,14 +118,14 @@ async def show_order(request: HttpRequest, order_id: FromPath[str]) -> Response[
 )
 async def reveal_codes(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """The order's codes, in the clear."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     parts = desk.parts
     order = await desk.write(lambda: reveal_order(parts.db, parts.clock, parts.audit, buyer, wanted))
     ended = await desk.write(lambda: reveal_replaced(parts.db, parts.clock, parts.audit, buyer, order))
     opened = await desk.on_thread(lambda: opened_codes(desk, order))
     former = await desk.on_thread(lambda: [(one.replacement, one.open(parts.opener)) for one in ended])
     items = [
-        OrderLineCodesOut(item.line, item.sku, line_codes_out(item.line, codes or (), former))
+        OrderLineCodesOut(item.line, item.sku, line_codes_out(item, codes or (), former))
         for item, codes in zip(order.items, opened, strict=True)
     ]
     return answer(OrderAllCodesOut(order.id, order.state.value, items))
@@ -152,7 +150,7 @@ def opened_codes(desk: Desk, order: Order) -> list[Codes | None]:
 )
 async def cancel(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Withdraw an order."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     order = await desk.write(lambda: cancel_order(desk.parts.db, desk.parts.clock, buyer, wanted))
     desk.meters.order(order.state.value)
     return answer(order_out(order))
@@ -175,7 +173,7 @@ async def cancel(request: HttpRequest, order_id: FromPath[str]) -> Response[byte
 )
 async def invalidate(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Return an order's charge and take its codes back."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     asked = await desk.body(request, InvalidateIn, is_optional=True)
     parts, settings = desk.parts, desk.parts.settings
     policy = InvalidationPolicy(timedelta(hours=settings.invalidate_window_hours), settings.invalidate_revealed)
@@ -202,7 +200,7 @@ async def invalidate(request: HttpRequest, order_id: FromPath[str]) -> Response[
 )
 async def pay(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Pay an order that was placed with `payment: later`."""
-    desk, wanted, origin = desk_of(request), _order_id(order_id), kept_in(request, ORIGIN)
+    desk, wanted, origin = desk_of(request), order_id_in(order_id), kept_in(request, ORIGIN)
     buyer = buyer_in(request)
     unpaid = await desk.read(lambda: get_order(desk.parts.db, buyer, wanted))
     units = sum([item.quantity for item in unpaid.items])
@@ -218,13 +216,6 @@ async def pay(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     placing = Placing(desk)
     order, _ = await placing.place(principal_of(request), command, again)
     return answer(order_out(order, await placing.opened(order)))
-
-
-def _order_id(text: str) -> OrderId:
-    """The id, if it has the form of one; what has not is as unknown as what was never there."""
-    if not is_id("ord", text):
-        raise OrderNotFound(order_id=text[:64])
-    return OrderId(text)
 
 
 ORDER_ROUTES: Final = (list_own_orders, show_order, reveal_codes, cancel, invalidate, pay)

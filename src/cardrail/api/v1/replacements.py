@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, query_of
+from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, order_id_in, query_of
 from cardrail.api.errors import InvalidHeader
 from cardrail.api.http import header
 from cardrail.api.render import encode, maybe_moment, moment, money
@@ -17,7 +17,6 @@ from cardrail.kernel import OrderId, is_id
 from cardrail.orders import (
     Buyer,
     CodeAt,
-    OrderNotFound,
     Replacement,
     ReplacementNotFound,
     ReplacementReason,
@@ -49,6 +48,7 @@ _REPLAYED: Final = {"cache-control": "no-store", "idempotency-replayed": "true"}
             "invalid_replacement",
             "replacement_refused",
             "replacement_open",
+            "unit_refunded",
             "idempotency_conflict",
             "invalid_header",
         ),
@@ -67,7 +67,7 @@ _REPLAYED: Final = {"cache-control": "no-store", "idempotency-replayed": "true"}
 )
 async def claim_codes(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """Take a claim."""
-    desk, buyer, wanted = desk_of(request), buyer_in(request), _order_id(order_id)
+    desk, buyer, wanted = desk_of(request), buyer_in(request), order_id_in(order_id)
     asked = await desk.body(request, ReplacementIn)
     command = RequestReplacement(
         wanted,
@@ -99,7 +99,7 @@ async def claim_codes(request: HttpRequest, order_id: FromPath[str]) -> Response
 )
 async def list_of_order(request: HttpRequest, order_id: FromPath[str]) -> Response[bytes]:
     """A page of the claims for one order's codes."""
-    return await _page(request, _order_id(order_id))
+    return await _page(request, order_id_in(order_id))
 
 
 @get(
@@ -180,12 +180,6 @@ def replacement_out(one: Replacement, currency: str) -> ReplacementOut:
         created_at=moment(one.created_at),
         updated_at=cast("str", maybe_moment(one.updated_at)),
     )
-
-
-def _order_id(text: str) -> OrderId:
-    if not is_id("ord", text):
-        raise OrderNotFound(order_id=text[:64])
-    return OrderId(text)
 
 
 def _key(request: HttpRequest) -> str | None:
