@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cardrail.catalog import load_snapshot
-from cardrail.kernel import CardrailError, Clock, Mode, from_micros, new_id, to_micros
+from cardrail.kernel import CardrailError, Clock, Mode, from_micros, is_id, new_id, to_micros
 from cardrail.orders import count_orders
 from cardrail.settlement.errors import (
     ExportGone,
@@ -166,9 +166,9 @@ def is_small(tx: Tx, kind: ExportKind, filters: ExportFilter) -> bool:
 
 def get_export(tx: Tx, export_id: str, *, partner_id: str | None = None, mode: Mode | None = None) -> Export:
     """One export; of this partner and mode, where given. Raises ExportNotFound."""
-    row = tx.execute(_BY_ID, {"of": export_id}).first()
+    row = tx.execute(_BY_ID, {"of": export_id}).first() if is_id("exp", export_id) else None
     if row is None or partner_id not in (None, row.partner_id) or mode not in (None, Mode(row.mode)):
-        raise ExportNotFound(export_id=export_id)
+        raise ExportNotFound(export_id=export_id[:64])
     return _export(row)
 
 

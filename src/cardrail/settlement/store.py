@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from cardrail.kernel import Mode, from_micros, to_micros
+from cardrail.kernel import Mode, from_micros, is_id, to_micros
 from cardrail.settlement.model import Statement, TaxRate
 from cardrail.settlement.periods import Schedule
 from cardrail.settlement.tables import settlement_settings, statements
@@ -71,7 +71,7 @@ def load_statement(tx: Tx, statement_id: str, *, partner_id: str | None, mode: M
     query = _BY_ID if partner_id is None else _BY_ID.where(_s.partner_id == partner_id)
     if mode is not None:
         query = query.where(_s.mode == mode.value)
-    row = tx.execute(query, {"of": statement_id}).first()
+    row = tx.execute(query, {"of": statement_id}).first() if is_id("stm", statement_id) else None
     return statement_of(row) if row else None
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cardrail.access import SecretSealer
-from cardrail.kernel import Clock, Mode, PartnerId, Secret, from_micros, new_event_id, new_id, rfc3339, to_micros
+from cardrail.kernel import Clock, Mode, PartnerId, Secret, from_micros, is_id, new_event_id, new_id, rfc3339, to_micros
 from cardrail.storage import (
     AuditLog,
     Database,
@@ -160,9 +160,9 @@ class EndpointBook:
         self, tx: Tx, endpoint_id: str, partner_id: PartnerId | None = None, mode: Mode | None = None, *, lock: bool = False
     ) -> Endpoint:
         """``get`` in the caller's transaction. Raises EndpointNotFound."""
-        found = store.load_endpoint(tx, endpoint_id, lock=lock)
+        found = store.load_endpoint(tx, endpoint_id, lock=lock) if is_id("whe", endpoint_id) else None
         if found is None or partner_id not in (None, found.partner_id) or mode not in (None, found.mode):
-            raise EndpointNotFound(endpoint_id=endpoint_id)
+            raise EndpointNotFound(endpoint_id=endpoint_id[:64])
         return found
 
     def update(
@@ -298,6 +298,8 @@ class EndpointBook:
         def work(tx: Tx) -> Delivery:
             endpoint = self.find(tx, endpoint_id, partner_id, mode, lock=True)
             self._must_be_enabled(endpoint)
+            if not is_id("evt", event_id):
+                raise DeliveryNotFound(event_id=event_id[:64])
             store.ask_again(tx, endpoint.id, [event_id], to_micros(self.clock.now()))
             found = store.load_delivery(tx, endpoint.id, event_id)
             if found is None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from cardrail.kernel import is_id
 from cardrail.storage import Tx, load_events
 from cardrail.webhooks import store
 from cardrail.webhooks.errors import DeliveryNotFound
@@ -46,7 +47,7 @@ def list_deliveries(
 
 def load_delivery(tx: Tx, endpoint_id: EndpointId, event_id: str) -> tuple[Delivery, list[Attempt]]:
     """One delivery with its attempts, oldest first. Raises DeliveryNotFound."""
-    found = store.load_delivery(tx, endpoint_id, event_id)
+    found = store.load_delivery(tx, endpoint_id, event_id) if is_id("evt", event_id) else None
     if found is None:
-        raise DeliveryNotFound(event_id=event_id)
+        raise DeliveryNotFound(event_id=event_id[:64])
     return found, store.load_attempts(tx, endpoint_id, event_id)
