@@ -27,7 +27,7 @@ import httpx2
 import msgspec
 
 from cardrail.kernel import Clock
-from cardrail.sourcing.errors import NoAnswer, NotSent, OddAnswer, RateLimited
+from cardrail.sourcing.errors import CredentialsRefused, NoAnswer, NotSent, OddAnswer, RateLimited
 
 BODY_MAX: Final = 8 * 2**20
 RETRY_AFTER_MAX: Final = 3_600.0
@@ -69,6 +69,15 @@ class Answer:
             return msgspec.json.decode(self.body, type=wanted)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise OddAnswer(status=self.status, bytes=len(self.body)) from None  # the body may hold codes
+
+
+def checked(answer: Answer) -> Answer:
+    """A whole answer to a question. Raises CredentialsRefused, OddAnswer."""
+    if answer.status in (401, 403):
+        raise CredentialsRefused(status=answer.status)
+    if answer.status != 200:
+        raise OddAnswer(status=answer.status)
+    return answer
 
 
 class SupplierHttp:

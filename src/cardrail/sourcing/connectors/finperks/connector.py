@@ -39,8 +39,8 @@ from cardrail.sourcing.connector import (
 from cardrail.sourcing.connectors.finperks import answers
 from cardrail.sourcing.connectors.finperks.hooks import FinperksHooks
 from cardrail.sourcing.connectors.finperks.signing import Signer
-from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSupported, OddAnswer
-from cardrail.sourcing.http import Answer, SupplierHttp
+from cardrail.sourcing.errors import InvalidSupplierConfig, NotSupported, OddAnswer
+from cardrail.sourcing.http import Answer, SupplierHttp, checked
 
 SYNC_SECONDS: Final = 60.0
 ASYNC_SECONDS: Final = 30.0
@@ -106,7 +106,7 @@ class FinperksSupplier(BaseConnector):
         answer = self._ask("GET", f"/orders/{quote(about.supplier_order_id, safe='')}")
         if answer.status == 404 and answers.error_code(answer.json()) == "entity_not_found":
             return NotFound()
-        return self._outcome(_checked(answer))
+        return self._outcome(checked(answer))
 
     def invalidate(self, about: LookupRequest) -> InvalidateOutcome:
         if about.supplier_order_id is None:
@@ -157,11 +157,11 @@ class FinperksSupplier(BaseConnector):
     # --- what it tells ----------------------------------------------------------------------------------------------------
 
     def catalog(self) -> Iterable[SupplierProduct]:
-        for one in answers.list_of(_checked(self._ask("GET", "/products")).json()):
+        for one in answers.list_of(checked(self._ask("GET", "/products")).json()):
             yield from answers.products_of(one)
 
     def balance(self) -> Sequence[Money]:
-        found = answers.list_of(_checked(self._ask("GET", "/balances")).json())
+        found = answers.list_of(checked(self._ask("GET", "/balances")).json())
         return [answers.money_of(one.get("available_amount"), one.get("currency")) for one in found]
 
     def close(self) -> None:
@@ -185,15 +185,6 @@ def _refusal(answer: Answer) -> Outcome:
     if code == "reused_idempotency_key":
         return Unknown("the key is known with another request, or cannot be repeated: look at the supplier")
     return Unknown(f"answered {answer.status}")
-
-
-def _checked(answer: Answer) -> Answer:
-    """A whole answer to a question. Raises CredentialsRefused, OddAnswer."""
-    if answer.status in (401, 403):
-        raise CredentialsRefused(status=answer.status)
-    if answer.status != 200:
-        raise OddAnswer(status=answer.status)
-    return answer
 
 
 def _required(config: Any, name: str) -> str:

@@ -48,8 +48,8 @@ from cardrail.sourcing.connectors.foxreload_public.mapping import (
     refusal_of,
 )
 from cardrail.sourcing.connectors.foxreload_public.wire import BalanceIn, OrderIn, OrdersIn, ProductIn, ProductsIn
-from cardrail.sourcing.errors import CredentialsRefused, InvalidSupplierConfig, NotSent, OddAnswer, RateLimited, SupplierError
-from cardrail.sourcing.http import Answer, SupplierHttp
+from cardrail.sourcing.errors import InvalidSupplierConfig, NotSent, OddAnswer, RateLimited, SupplierError
+from cardrail.sourcing.http import SupplierHttp, checked
 
 CALL_SECONDS: Final = 60.0
 STEP_SECONDS: Final = 12.0
@@ -196,7 +196,7 @@ class FoxReloadPublicSupplier(BaseConnector):
             answer = self._http.request("GET", f"/orders/{quote(about.supplier_order_id, safe='')}")
             if answer.status == 404:
                 return NotFound()
-            return outcome_of(_checked(answer).json(OrderIn), about.placed, self._clock.now())
+            return outcome_of(checked(answer).json(OrderIn), about.placed, self._clock.now())
         try:
             items = items_of(about.placed)
         except ValueError:
@@ -224,7 +224,7 @@ class FoxReloadPublicSupplier(BaseConnector):
         return found
 
     def _order(self, order_id: str) -> OrderIn:
-        found: OrderIn = _checked(self._http.request("GET", f"/orders/{quote(order_id, safe='')}")).json(OrderIn)
+        found: OrderIn = checked(self._http.request("GET", f"/orders/{quote(order_id, safe='')}")).json(OrderIn)
         return found
 
     def _orders(self, since: datetime, until: datetime | None = None) -> Iterator[OrderIn]:
@@ -232,7 +232,7 @@ class FoxReloadPublicSupplier(BaseConnector):
         asked = {"limit": str(PAGE), "createdFrom": _moment(since)} | ({"createdTo": _moment(until)} if until is not None else {})
         for page in range(PAGES_MAX):
             found = (
-                _checked(self._http.request("GET", "/orders/", params=asked | {"offset": str(page * PAGE)})).json(OrdersIn).items
+                checked(self._http.request("GET", "/orders/", params=asked | {"offset": str(page * PAGE)})).json(OrdersIn).items
             )
             for one in found:
                 made = moment_of(one.created_at)
@@ -249,7 +249,7 @@ class FoxReloadPublicSupplier(BaseConnector):
     def catalog(self) -> Iterable[SupplierProduct]:
         asked, seen = {"includeDescendants": "true", "limit": str(PAGE)}, set[str]()
         for _ in range(PAGES_MAX):
-            page = _checked(self._http.request("GET", "/products/", params=asked)).json(ProductsIn)
+            page = checked(self._http.request("GET", "/products/", params=asked)).json(ProductsIn)
             for one in page.items:
                 product = product_of(one)
                 if product is not None:
@@ -266,13 +266,13 @@ class FoxReloadPublicSupplier(BaseConnector):
         found = {}
         for sku in skus:
             answer = self._http.request("GET", f"/products/{quote(sku.removesuffix(AMOUNT), safe='')}")
-            quantity = 0 if answer.status == 404 else _checked(answer).json(ProductIn).quantity
+            quantity = 0 if answer.status == 404 else checked(answer).json(ProductIn).quantity
             if quantity is not None:
                 found[sku] = quantity
         return found
 
     def price(self, sku: str, face: Money, quantity: int) -> Money:
-        product = _checked(self._http.request("GET", f"/products/{quote(sku.removesuffix(AMOUNT), safe='')}")).json(ProductIn)
+        product = checked(self._http.request("GET", f"/products/{quote(sku.removesuffix(AMOUNT), safe='')}")).json(ProductIn)
         if product.price is None or product.currency is None:
             raise OddAnswer(because="no price")
         units = Decimal(face.amount) if sku.endswith(AMOUNT) else Decimal(1)
@@ -280,7 +280,7 @@ class FoxReloadPublicSupplier(BaseConnector):
         return Money(each.minor * quantity, each.currency)
 
     def balance(self) -> Sequence[Money]:
-        found = _checked(self._http.request("GET", "/access/me/balances/")).json(list[BalanceIn])
+        found = checked(self._http.request("GET", "/access/me/balances/")).json(list[BalanceIn])
         amounts = [(one.available, one.amount, one.balance, one.currency) for one in found]
         return [
             money(next((one for one in known if one is not None), Decimal(0)), code) for *known, code in amounts
@@ -295,15 +295,6 @@ class FoxReloadPublicSupplier(BaseConnector):
 
     def close(self) -> None:
         self._http.close()
-
-
-def _checked(answer: Answer) -> Answer:
-    """A whole answer to a question. Raises CredentialsRefused, OddAnswer."""
-    if answer.status in (401, 403):
-        raise CredentialsRefused(status=answer.status)
-    if answer.status != 200:
-        raise OddAnswer(status=answer.status)
-    return answer
 
 
 def _moment(moment: datetime) -> str:

@@ -61,7 +61,6 @@ from cardrail.sourcing.connectors.foxreload_v1.wire import (
     SkuIn,
 )
 from cardrail.sourcing.errors import (
-    CredentialsRefused,
     InvalidSupplierConfig,
     NotSent,
     NotSupported,
@@ -69,7 +68,7 @@ from cardrail.sourcing.errors import (
     RateLimited,
     SupplierError,
 )
-from cardrail.sourcing.http import Answer, SupplierHttp
+from cardrail.sourcing.http import Answer, SupplierHttp, checked
 
 CALL_SECONDS: Final = 30.0
 """The time-out of the vendor's own example (1.2)."""
@@ -143,7 +142,7 @@ class FoxReloadV1Supplier(BaseConnector):
         answer = self._http.request("GET", f"/v1/orders/{quote(about.supplier_order_id, safe='')}")
         if answer.status == 404 and _code(answer) == "not_found":
             return NotFound()
-        return self._outcome(_checked(answer).json(OrderIn), about.placed.quantity)
+        return self._outcome(checked(answer).json(OrderIn), about.placed.quantity)
 
     def _outcome(self, order: OrderIn, quantity: int) -> Outcome:
         """What an order says."""
@@ -198,7 +197,7 @@ class FoxReloadV1Supplier(BaseConnector):
         answer = self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}/replacement")
         if answer.status in (404, 405, 501):
             return self._by_order(about, index, claim_id)
-        claims = _checked(answer).json(ReplacementsIn).data
+        claims = checked(answer).json(ReplacementsIn).data
         for one in claims:
             if one.replacement_id == wanted or (claim_id is None and about.reference in (one.evidence or "")):
                 return self._verdict(one, index if one.code_index is None else one.code_index, about)
@@ -228,7 +227,7 @@ class FoxReloadV1Supplier(BaseConnector):
         return Unknown("its order does not tell") if claim_id is None else Accepted(claim_id)
 
     def _codes(self, order_id: str) -> tuple[PlainCode, ...]:
-        return plain_codes(_checked(self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}")).json(OrderIn))
+        return plain_codes(checked(self._http.request("GET", f"/v1/orders/{quote(order_id, safe='')}")).json(OrderIn))
 
     # --- what it tells ----------------------------------------------------------------------------------------------------
 
@@ -263,17 +262,17 @@ class FoxReloadV1Supplier(BaseConnector):
 
     def stock(self, skus: Sequence[str]) -> Mapping[str, int]:
         wanted = set(skus)
-        found = _checked(self._http.request("GET", "/v1/catalog/inventory")).json(InventoryIn)
+        found = checked(self._http.request("GET", "/v1/catalog/inventory")).json(InventoryIn)
         return {one.sku_id: one.stock for one in found.items if one.sku_id in wanted}
 
     def price(self, sku: str, face: Money, quantity: int) -> Money:
-        found = _checked(self._http.request("GET", f"/v1/catalog/{quote(sku, safe='')}")).json(SkuIn)
+        found = checked(self._http.request("GET", f"/v1/catalog/{quote(sku, safe='')}")).json(SkuIn)
         if found.wholesale_cost_usd is None:
             raise OddAnswer(because="no price")
         return self._money(found.wholesale_cost_usd * quantity)
 
     def balance(self) -> Sequence[Money]:
-        found = _checked(self._http.request("GET", "/v1/balance")).json(BalancesIn)
+        found = checked(self._http.request("GET", "/v1/balance")).json(BalancesIn)
         return [_money(one.available, one.currency) for one in found.balances]
 
     def statement(self, since: datetime, until: datetime) -> Iterable[StatementLine]:
@@ -291,7 +290,7 @@ class FoxReloadV1Supplier(BaseConnector):
         """Each page. Raises OddAnswer where a cursor leads in a circle."""
         asked, seen = {"limit": PAGE, **(query or {})}, set[str]()
         for _ in range(PAGES_MAX):
-            page = _checked(self._http.request("GET", path, params=asked)).json(wanted)
+            page = checked(self._http.request("GET", path, params=asked)).json(wanted)
             yield page
             if page.next_cursor is None:
                 return
@@ -354,15 +353,6 @@ def _code(answer: Answer) -> str:
         return str(answer.json(ErrorIn).error)
     except OddAnswer:
         return ""
-
-
-def _checked(answer: Answer) -> Answer:
-    """A whole answer to a question. Raises CredentialsRefused, OddAnswer."""
-    if answer.status in (401, 403):
-        raise CredentialsRefused(status=answer.status)
-    if answer.status != 200:
-        raise OddAnswer(status=answer.status)
-    return answer
 
 
 def _money(amount: Decimal, code: str) -> Money:
