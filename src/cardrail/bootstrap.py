@@ -232,6 +232,8 @@ def _replacement_policy(settings: Settings) -> ReplacementPolicy:
         unasked=settings.replacement_policy,
         patience=timedelta(hours=settings.replacement_patience_hours),
         per_unit_max=settings.replacement_claims_max,
+        unasked_bps=settings.replacement_unasked_bps,
+        unasked_least=settings.replacement_unasked_least,
     )
 
 

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     rate_limit_storage: str = Field(
         default="memory://", description="Where rate limits are counted: memory://, redis://…, valkey://…"
     )
+    operator_requests_per_minute: int = Field(
+        default=600, ge=0, description="Requests that each operator's key may make in a minute; 0: no limit."
+    )
     journal_fsync: Literal["second", "always"] = Field(
         default="second", description="When the allocation journal is flushed to disk."
     )
@@ -95,6 +98,16 @@ class Settings(BaseSettings):
         default=240, ge=1, description="How long a supplier's answer to a claim is waited for."
     )
     replacement_claims_max: int = Field(default=3, ge=1, le=20, description="Claims for one unit of an order, all in all.")
+    replacement_unasked_bps: int = Field(
+        default=200,
+        ge=0,
+        le=10_000,
+        description="Part of the units that a partner bought in the last 30 days, in 1/10,000, that the policies `stock` and `refund` "
+        "decide by themselves; claims beyond it wait for an operator.",
+    )
+    replacement_unasked_least: int = Field(
+        default=5, ge=0, description="So many codes of a partner those policies decide in any case."
+    )
     unpaid_order_minutes: int = Field(default=30, ge=1, description="How long an unpaid order waits for its payment.")
     routing_policy: Literal["cheapest", "fastest", "weighted", "priority"] = Field(
         default="cheapest", description="Whom to buy from first, where no route was set for a product."

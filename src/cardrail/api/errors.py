@@ -250,6 +250,7 @@ STATUS: Final[dict[str, int]] = {
     "code_position_not_found": 404,
     "replacement_refused": 409,
     "replacement_open": 409,
+    "unit_refunded": 409,
     "not_a_topup": 422,
     "credential_changed": 503,
     # Settlement.
@@ -304,14 +305,14 @@ OPERATOR_CODES: Final = frozenset(
         # Corrections in the ledger; a partner that meets one of these met a fault of ours.
         "transfer_reference_used", "not_reversible", "already_reversed", "credit_in_use", "amount_not_positive", "hold_not_found",
         "hold_exceeded",
-        # Bad codes are decided by hand.
-        "nothing_to_replace_with",
+        # Bad codes, and purchases that nobody knows of, are decided by hand.
+        "nothing_to_replace_with", "supplier_being_asked",
         # A restored backup is released by hand.
         "imported_while_frozen",
         # The books are closed, and suppliers' statements reconciled, by the operator.
         "period_open", "movements_waiting", "statement_mismatch", "invalid_schedule", "reconcile_error", "invalid_mapping",
         "unreadable_statement", "bad_lines", "supplier_statement_not_found", "statement_imported", "difference_not_found",
-        "difference_resolved", "invalid_resolution",
+        "difference_resolved", "invalid_resolution", "import_replaced",
     }
 )  # fmt: skip
 """Codes that only the operator's own commands show: a partner who meets one met a fault of ours, and reads internal_error."""
@@ -333,7 +334,7 @@ RETRY_SECONDS: Final = {"unavailable": 2, "outcome_unknown": 2, "queue_full": 1,
 SAFE_FACTS: Final = frozenset(
     {
         "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected", "expired",
-        "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "product",
+        "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "position", "product",
         "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted",
         "window",
     }

@@ -117,6 +117,7 @@ def _item_out(item: OrderItem, code: str, opened: Codes | None) -> OrderItemOut:
         charged=money(item.charged_minor, code),
         fx_rate=rate(item.fx_rate_e10),
         fields=item.fields,
+        refunded_units=list(item.refunded),
         codes=None if opened is None else codes_out(opened),
     )
 
@@ -127,18 +128,20 @@ def codes_out(opened: Codes) -> list[CodeOut]:
 
 
 def line_codes_out(
-    line: int, current: Codes, ended: Sequence[tuple[Replacement, tuple[PlainCode, int] | None]]
+    item: OrderItem, current: Codes, ended: Sequence[tuple[Replacement, tuple[PlainCode, int] | None]]
 ) -> list[OrderCodeOut]:
-    """The codes of one line by position, those that were replaced before the ones that were given for them."""
-    own = [one for one in ended if one[0].line == line]
-    refunded = {one.position: one.id for one, _ in own if one.state is ReplacementState.REFUNDED}
+    """The codes of one line by position, those that were replaced before the ones that were given for them. ``current`` are its opened
+    units. A position stays the same where codes before it are withheld, so it is what a claim or a refund names."""
+    own = [one for one in ended if one[0].line == item.line]
+    by_claim = {one.position: one.id for one, _ in own if one.state is ReplacementState.REFUNDED}
+    refunded = {*item.refunded, *by_claim}
     out: list[OrderCodeOut] = []
-    for position, code in enumerate(current, 1):
+    for unit, code in zip(item.units, current, strict=True):
         for one, bad in own:
-            if one.position == position and one.state is ReplacementState.REPLACED and bad is not None:
-                out.append(_order_code(bad, position, "REPLACED", one.id))
-        state: Literal["DELIVERED", "REFUNDED"] = "REFUNDED" if position in refunded else "DELIVERED"
-        out.append(_order_code(code, position, state, refunded.get(position)))
+            if one.position == unit.position and one.state is ReplacementState.REPLACED and bad is not None:
+                out.append(_order_code(bad, unit.position, "REPLACED", one.id))
+        state: Literal["DELIVERED", "REFUNDED"] = "REFUNDED" if unit.position in refunded else "DELIVERED"
+        out.append(_order_code(code, unit.position, state, by_claim.get(unit.position)))
     return out
 
 

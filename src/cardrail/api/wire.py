@@ -170,6 +170,8 @@ class OrderItemOut(Struct):
     fx_rate: str | None
     """Wallet units for one unit of face value, margin included; null where both are one currency."""
     fields: dict[str, str] | None
+    refunded_units: list[int]
+    """Which of its units were paid back, by the position of their code; a rebate on the whole order names none."""
     codes: list[CodeOut] | None
 
 

@@ -96,10 +96,11 @@ class OrderCodeOut(CodeOut, kw_only=True):
     """One code of an order, in the clear, and how it stands."""
 
     position: int
-    """In its line, from 1; what a claim names. A replaced code and the one that was given for it have the same."""
+    """In its line, from 1; what a claim names. A replaced code and the one that was given for it have the same. It never changes, also
+    where a code before it is not shown any more."""
     state: Literal["DELIVERED", "REPLACED", "REFUNDED"]
     replacement_id: str | None
-    """Of the claim that it was replaced or refunded by."""
+    """Of the claim that it was replaced or refunded by; null also where the operator refunded it without one."""
 
 
 class OrderLineCodesOut(Struct):

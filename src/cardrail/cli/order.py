@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -26,16 +27,20 @@ from cardrail.kernel import (
 )
 from cardrail.orders import (
     Buyer,
+    CodeAt,
     InvalidationPolicy,
     Order,
+    OrderError,
     OrderNotFound,
     OrderState,
+    RefundPlan,
     SupplyStory,
     cancel_order,
     expire_unpaid,
     find_orders,
     invalidate_order,
     order_history,
+    plan_refund,
     refund_order,
     resolve_as_delivered,
     resolve_as_failed,
@@ -113,6 +118,9 @@ def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
             str(item.line), item.sku, escape(item.name), item.state.value, str(item.quantity), str(item.delivered), price, charged
         )
     out.print(table)
+    for item in order.items:
+        if item.refunded:
+            out.print(f"paid back of line {item.line}: {_positions(item.refunded)}")
     for step in history:
         out.print(f"{_at(step.at)}  {step.type}  {escape(step.reason or '')}  by {step.actor}")
     for story in stories:
@@ -123,12 +131,30 @@ def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
 
 
 @app.command("refund")
-def refund_command(
+def refund_command(  # noqa: PLR0917  # the command's options
     order_id: OrderArgument,
     because: Because,
-    amount: Annotated[
-        str | None, typer.Option(help="In the order's currency; all that is left of the charge unless given.")
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A unit to pay back: its position among the codes of its line, 3, or of line 2, 2:3. May be given several times.",
+            metavar="[LINE:]POSITION",
+        ),
     ] = None,
+    quantity: Annotated[
+        int | None, typer.Option(min=1, help="How many units to pay back: the last ones that were not paid back yet.")
+    ] = None,
+    line: Annotated[int | None, typer.Option(min=1, help="With --quantity: of this line only.")] = None,
+    amount: Annotated[
+        str | None,
+        typer.Option(
+            help="In the order's currency; all that is left of the charge unless given. If it is just what the last units were charged, "
+            "these are paid back; any other amount is a rebate."
+        ),
+    ] = None,
+    rebate: Annotated[
+        bool, typer.Option("--rebate", help="The amount is a rebate on the whole order, and pays back no unit in particular.")
+    ] = False,
     reference: Annotated[
         str | None,
         typer.Option(help="Your own name for this refund: under the same one, an order is refunded once, so it can be repeated."),
@@ -136,13 +162,25 @@ def refund_command(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give money back. The codes stay the partner's; use invalidate to take them back too."""
+    """Give money back, for named units or as a rebate. The codes stay the partner's; use invalidate to take them back too.
+
+    A unit is paid back once. A claim that its code is bad ends with it, and none is taken any more.
+    """
+    if sum([bool(unit), quantity is not None, amount is not None]) > 1:
+        raise typer.BadParameter("give --unit, --quantity or --amount, one of them")
+    if (line is not None and quantity is None) or (rebate and amount is None):
+        raise typer.BadParameter("--line goes with --quantity, and --rebate with --amount")
     with open_context() as cardrail:
         order = _get(cardrail, order_id)
         minor = None if amount is None else _minor(amount, order.currency)
-        shown = _money(order.charged_minor - order.refunded_minor if minor is None else minor, order.currency)
+        units = [_unit(one, order) for one in unit or ()]
+        wish: dict[str, Any] = {"units": units, "quantity": quantity, "line": line, "is_rebate": rebate}
         if not yes:
-            typer.confirm(f"Refund {shown} of order {order.id}?", abort=True)
+            plan = _planned(order, minor, wish, may_repeat=reference is not None)
+            shown = "Refund" if plan is None else f"Refund {_money(plan.amount_minor, order.currency)} of"
+            typer.confirm(f"{shown} order {order.id}{'' if plan is None else _told(plan)}?", abort=True)
+            if plan is not None:  # what was agreed to, and nothing else
+                minor, wish = plan.amount_minor, {"units": plan.units, "is_rebate": not plan.units}
         node = cardrail.settings.node_name
         done = retrying(
             lambda: refund_order(
@@ -155,10 +193,59 @@ def refund_command(
                 because=because,
                 actor="cli",
                 reference=reference,
+                **wish,
             )
         )
-    is_new = done.refunded_minor != order.refunded_minor
-    _say(done, f"Refunded {shown}." if is_new else f"Refunded under {escape(reference or '')} before; nothing moved.", as_json)
+    given = done.refunded_minor - order.refunded_minor
+    if given:
+        _say(done, f"Refunded {_money(given, order.currency)}{_told(_new_units(order, done))}.", as_json)
+    else:
+        _say(done, f"Refunded under {escape(reference or '')} before; nothing moved.", as_json)
+
+
+def _planned(order: Order, minor: int | None, wish: dict[str, Any], *, may_repeat: bool) -> RefundPlan | None:
+    """What is about to be refunded; None where it cannot be, unless it was under the same reference."""
+    try:
+        return plan_refund(order, minor, **wish)
+    except OrderError:
+        if may_repeat:
+            return None
+        raise
+
+
+def _unit(text: str, order: Order) -> CodeAt:
+    """3, where the order has one line, or 2:3."""
+    line, _, position = text.rpartition(":")
+    if not position.isdecimal() or not (line.isdecimal() if line else len(order.items) == 1):
+        raise typer.BadParameter(f"{text}: a unit is the position of its code; of an order with several lines, line:position")
+    return CodeAt(int(line) if line else order.items[0].line, int(position))
+
+
+def _new_units(before: Order, after: Order) -> RefundPlan:
+    """What was paid back between the two."""
+    was = {(item.line, position) for item in before.items for position in item.refunded}
+    units = [CodeAt(item.line, one) for item in after.items for one in item.refunded if (item.line, one) not in was]
+    return RefundPlan(tuple(units), after.refunded_minor - before.refunded_minor)
+
+
+def _told(plan: RefundPlan) -> str:
+    """Which units those are, in words."""
+    if not plan.units:
+        return ", as a rebate"
+    lines = {one.line: [unit.position for unit in plan.units if unit.line == one.line] for one in plan.units}
+    return ": " + "; ".join(f"line {line}, {_positions(positions)}" for line, positions in lines.items())
+
+
+def _positions(positions: Sequence[int]) -> str:
+    """1, 2, 3, 7 as "units 1 to 3, 7"."""
+    spans: list[list[int]] = []
+    for one in positions:
+        if spans and one == spans[-1][1] + 1:
+            spans[-1][1] = one
+        else:
+            spans.append([one, one])
+    words = [str(first) if first == last else f"{first} to {last}" for first, last in spans]
+    return ("unit " if len(positions) == 1 else "units ") + ", ".join(words)
 
 
 @app.command("cancel")
@@ -361,6 +448,7 @@ def _plain(order: Order) -> dict[str, Any]:
                 "delivered": item.delivered,
                 "unit_price": format_minor(item.unit_price_minor, currency(code).digits),
                 "charged": format_minor(item.charged_minor, currency(code).digits),
+                "refunded_units": list(item.refunded),
             }
             for item in order.items
         ],

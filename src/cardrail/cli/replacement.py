@@ -12,6 +12,7 @@ from cardrail.bootstrap import Cardrail
 from cardrail.cli.context import open_context, out, show_json
 from cardrail.kernel import OrderId, currency, format_minor, from_micros, rfc3339
 from cardrail.orders import (
+    CodeAt,
     Order,
     Replacement,
     ReplacementDecision,
@@ -20,7 +21,7 @@ from cardrail.orders import (
     find_orders,
     find_replacements,
     resolve_replacement,
-    unit_charge,
+    worth,
 )
 from cardrail.storage import retrying
 
@@ -121,8 +122,10 @@ def _place(one: Replacement) -> str:
 
 
 def _worth(one: Replacement, order: Order) -> str:
+    """What its unit would be refunded with, or was."""
     item = next(item for item in order.items if item.line == one.line)
-    return f"{format_minor(unit_charge(item, one.position), currency(order.currency).digits)} {order.currency}"
+    minor = one.refunded_minor if one.position in item.refunded else worth(order, [CodeAt(one.line, one.position)])
+    return f"{format_minor(minor, currency(order.currency).digits)} {order.currency}"
 
 
 def _at(micros: int) -> str:

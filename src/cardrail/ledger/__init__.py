@@ -41,6 +41,7 @@ from cardrail.ledger.model import (
 from cardrail.ledger.movements import (
     CostChange,
     PartnerWallet,
+    RefundPart,
     TransferFigures,
     WalletMovement,
     WalletSums,
@@ -48,7 +49,7 @@ from cardrail.ledger.movements import (
     first_movement_at,
     is_movement_waiting,
     partner_wallets,
-    refund_parts,
+    refund_transfers,
     transfers_after,
     wallet_cut,
     wallet_movements,
@@ -56,7 +57,7 @@ from cardrail.ledger.movements import (
     wallet_totals,
 )
 from cardrail.ledger.read import balances, get_transfer, list_transfers, platform_balances
-from cardrail.ledger.refund import refund
+from cardrail.ledger.refund import refund, refund_each
 from cardrail.ledger.store import (
     TRANSFER_COLUMNS,
     TRANSFER_SERIES,
@@ -96,6 +97,7 @@ __all__ = [
     "Phase",
     "PlatformBalance",
     "Purpose",
+    "RefundPart",
     "Transfer",
     "TransferFigures",
     "TransferNotFound",
@@ -135,7 +137,8 @@ __all__ = [
     "platform_balances",
     "post_hold",
     "refund",
-    "refund_parts",
+    "refund_each",
+    "refund_transfers",
     "reverse",
     "set_balance_threshold",
     "set_credit_limit",

@@ -212,19 +212,27 @@ def transfers_after(
 
 
 _PARTS: Final = {Purpose.SALES.value: 0, Purpose.FEES.value: 1, Purpose.TAX.value: 2}
-_REFUNDS: Final = sa.select(_t.order_id, _t.debit, _t.amount_minor).where(
+_REFUNDS: Final = sa.select(_t.id, _t.order_id, _t.debit, _t.amount_minor).where(
     _t.order_id.in_(sa.bindparam("ids", expanding=True)),
     _t.purpose == TransferPurpose.REFUND.value,
     _t.phase == Phase.POSTED.value,
 )
 
 
-def refund_parts(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[int]]:
-    """What was given back of each order's [price, fees, tax]; orders without a refund are absent."""
-    parts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for order_id, debit, amount in tx.execute(_REFUNDS, {"ids": list(order_ids)}):
-        parts[order_id][_PARTS[account_parts(debit).purpose.value]] += amount
-    return dict(parts)
+class RefundPart(NamedTuple):
+    """What one transfer gave back of an order's price (``place`` 0), fees (1) or tax (2)."""
+
+    transfer_id: str
+    place: int
+    amount_minor: int
+
+
+def refund_transfers(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[RefundPart]]:
+    """What was given back of each order; orders without a refund are absent."""
+    found: dict[str, list[RefundPart]] = defaultdict(list)
+    for transfer_id, order_id, debit, amount in tx.execute(_REFUNDS, {"ids": list(order_ids)}):
+        found[order_id].append(RefundPart(transfer_id, _PARTS[account_parts(debit).purpose.value], amount))
+    return dict(found)
 
 
 class CostChange(NamedTuple):

@@ -29,8 +29,10 @@ from cardrail.orders.errors import (
     ReplacementNotFound,
     ReplacementOpen,
     ReplacementRefused,
+    SupplierBeingAsked,
     SuppliersBusy,
     TooManyUnits,
+    UnitRefunded,
     WrongCurrency,
 )
 from cardrail.orders.invalidate import InvalidationPolicy, invalidate_order
@@ -79,19 +81,18 @@ from cardrail.orders.read import (
     slice_orders,
 )
 from cardrail.orders.refund import refund_order
+from cardrail.orders.refund_store import load_refund_lines
 from cardrail.orders.release import HeldCodes, LostOrder, Release, freeze_restored, journal_since, release_restored
 from cardrail.orders.replacements.costs import ReplacementCost, replacement_costs
 from cardrail.orders.replacements.desk import ReplacementDesk
 from cardrail.orders.replacements.model import (
     REPLACEMENT_TRANSITIONS,
     CallState,
-    CodeAt,
     Replacement,
     ReplacementPolicy,
     ReplacementReason,
     ReplacementState,
     RequestReplacement,
-    unit_charge,
 )
 from cardrail.orders.replacements.pursue import pursue_replacement, wake_replacements
 from cardrail.orders.replacements.read import find_replacements, get_replacement, list_replacements
@@ -107,6 +108,7 @@ from cardrail.orders.states import FINAL, TRANSITIONS, OrderState, advance
 from cardrail.orders.stock import StockBooks
 from cardrail.orders.story import SupplyStory, supply_story
 from cardrail.orders.topups import SupplierCheck, TopupVerdict, validate_topup
+from cardrail.orders.units import CodeAt, RefundPlan, plan_refund, worth
 from cardrail.orders.verify import ORDER_CHECKS, all_checks
 
 __all__ = [
@@ -160,6 +162,7 @@ __all__ = [
     "Placed",
     "PriceChanged",
     "ReferenceUsed",
+    "RefundPlan",
     "RefundTooLarge",
     "Refused",
     "Release",
@@ -179,11 +182,13 @@ __all__ = [
     "Shop",
     "SoldLine",
     "StockBooks",
+    "SupplierBeingAsked",
     "SupplierCheck",
     "SuppliersBusy",
     "SupplyStory",
     "TooManyUnits",
     "TopupVerdict",
+    "UnitRefunded",
     "WrongCurrency",
     "advance",
     "all_checks",
@@ -214,12 +219,14 @@ __all__ = [
     "journal_since",
     "list_orders",
     "list_replacements",
+    "load_refund_lines",
     "number_orders",
     "open_codes",
     "order_history",
     "orders_after",
     "place_order_command",
     "place_orders",
+    "plan_refund",
     "procure_order",
     "pursue_replacement",
     "read_versions",
@@ -249,9 +256,9 @@ __all__ = [
     "still_in_review",
     "supply_story",
     "take_notice",
-    "unit_charge",
     "validate_topup",
     "wake_notices",
     "wake_orders",
     "wake_replacements",
+    "worth",
 ]

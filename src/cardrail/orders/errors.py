@@ -8,12 +8,13 @@ OrderError
 ├── InvalidTransition       NotCancellable, NotPayable
 ├── InvalidationRefused
 ├── RefundTooLarge
+├── UnitRefunded
 ├── ReplacementNotFound
 ├── InvalidReplacement     CodePositionNotFound
 ├── ReplacementRefused      ReplacementOpen
 ├── NothingToReplaceWith
 ├── ImportedWhileFrozen
-├── SuppliersBusy
+├── SupplierBeingAsked, SuppliersBusy
 └── CredentialChanged
 """
 
@@ -119,6 +120,12 @@ class RefundTooLarge(OrderError):
     code = "refund_too_large"
 
 
+class UnitRefunded(OrderError):
+    """This unit of the order was paid back already."""
+
+    code = "unit_refunded"
+
+
 class ReplacementNotFound(OrderError):
     """There is no such replacement."""
 
@@ -168,6 +175,13 @@ class SuppliersBusy(OrderError):
     """Too many orders wait for suppliers already; nothing was taken. Ask again later."""
 
     code = "suppliers_busy"
+    retryable = True
+
+
+class SupplierBeingAsked(OrderError):
+    """A supplier is being asked for this order right now, and its answer may end the matter; decide again after that."""
+
+    code = "supplier_being_asked"
     retryable = True
 
 

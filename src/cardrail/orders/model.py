@@ -178,6 +178,8 @@ class Unit:
     sealed: bytes
     lot: LotKey
     expires_at: int
+    position: int = 0
+    """In its item, from 1, also where codes before it are withheld: what a claim or a refund names."""
 
 
 @dataclass(slots=True)
@@ -204,6 +206,8 @@ class OrderItem:
     allocations: list[Allocation] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
     """The sealed codes, where the caller asked for them."""
+    refunded: tuple[int, ...] = ()
+    """Which of its units were paid back, by position, ascending."""
 
 
 @dataclass(slots=True)

@@ -239,7 +239,8 @@ def withhold(tx: Tx, order: Order) -> list[Allocation]:
 
 
 def attach_units(tx: Tx, items: Iterable[OrderItem], keys: dict[str, LotKey] | None = None) -> None:
-    """Read the ciphertext of the items' codes into ``units``; nothing is opened. ``keys`` are lot keys that are known already."""
+    """Read the ciphertext of the items' codes into ``units``, which are empty; nothing is opened. ``keys`` are lot keys that are known
+    already."""
     items = [item for item in items if item.allocations]
     keys = dict(keys or {})
     wanted = [one for item in items for one in item.allocations]
@@ -251,7 +252,8 @@ def attach_units(tx: Tx, items: Iterable[OrderItem], keys: dict[str, LotKey] | N
         for one in item.allocations:
             lot_id, lot, expires_at = one.lot_id, keys[one.lot_id], one.expires_at
             for seq in range(one.first_seq, one.first_seq + one.count):
-                item.units.append(Unit(lot_id, 0 if lot.is_shared else seq, sealed[lot_id, seq], lot, expires_at))
+                place = len(item.units) + 1
+                item.units.append(Unit(lot_id, 0 if lot.is_shared else seq, sealed[lot_id, seq], lot, expires_at, place))
 
 
 def _own(tx: Tx, buyer: Buyer, order_id: OrderId) -> Order:

@@ -1,19 +1,22 @@
-"""Giving money back for an order: a transfer, never an edit."""
+"""Giving money back for an order: a transfer, never an edit. What it pays back, it names (``units``)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from cardrail.kernel import Clock, OrderId, to_micros
-from cardrail.ledger import Phase, Purpose, TransferPurpose, account_parts, load_order_transfers, refund
-from cardrail.orders import store
+from cardrail.ledger import Phase, Purpose, TransferPurpose, account_parts, load_order_transfers, refund, refund_each
+from cardrail.orders import refund_store, store
 from cardrail.orders.errors import RefundTooLarge
 from cardrail.orders.history import record
 from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Order
+from cardrail.orders.replacements.tell import refuse_open
+from cardrail.orders.units import CodeAt, by_line, plan_refund, unit_parts, worths
 from cardrail.storage import AuditLog, Database, Tx, audit_entry
 
 
@@ -28,8 +31,15 @@ def refund_order(
     because: str,
     actor: str,
     reference: str | None = None,
+    units: Sequence[CodeAt] = (),
+    quantity: int | None = None,
+    line: int | None = None,
+    is_rebate: bool = False,
 ) -> Order:
-    """Give back ``amount_minor`` of the order's charge, or all that is left of it. Raises OrderNotFound, RefundTooLarge.
+    """Give back what the named units were charged, or the last ``quantity``; else ``amount_minor`` of the order's charge, or all that is
+    left of it. ``plan_refund`` says which units that is, if any: they are not paid back or replaced again, and open claims for them end.
+
+    Raises OrderNotFound, RefundTooLarge, UnitRefunded, CodePositionNotFound, InvalidTransition.
 
     With a ``reference`` it can be repeated after a lost answer: an order that was refunded under it already is returned as it stands, and
     nothing moves, whatever the amount. The order's history says so, because its transfers carry the order's own reference where a refund
@@ -40,11 +50,17 @@ def refund_order(
         order = lock_order(tx, order_id)
         if reference is not None and _was_refunded(tx, order, reference):
             return order
-        amount = amount_minor if amount_minor is not None else order.charged_minor - order.refunded_minor
-        give_back(tx, order, amount, node=node, now=now, reference=reference)
+        plan = plan_refund(order, amount_minor, units=units, quantity=quantity, line=line, is_rebate=is_rebate)
+        if plan.units:
+            refuse_open(tx, audit, order, because="it was paid back", actor=actor, now=now, only=plan.units)
+            give_back_units(tx, order, plan.units, node=node, now=now, reference=reference)
+        else:
+            give_back(tx, order, plan.amount_minor, node=node, now=now, reference=reference)
         order.updated_at = to_micros(now)
         store.update_order(tx, order, from_version=order.version)
-        data: dict[str, Any] = {"amount_minor": amount, "currency": order.currency}
+        data: dict[str, Any] = {"amount_minor": plan.amount_minor, "currency": order.currency}
+        if plan.units:
+            data["units"] = by_line(plan.units)
         if reference is not None:
             data["reference"] = reference
         record(tx, order, "order.refunded", before=order.state, because=because, actor=actor, now=to_micros(now), data=data)
@@ -77,17 +93,15 @@ def give_back(
     node: str,
     now: datetime,
     reference: str | None = None,
-    parts: tuple[int, int, int] | None = None,
 ) -> None:
-    """The refund's transfers and the order's sum; the caller writes the order. Raises RefundTooLarge.
+    """A refund that names no unit: its transfers and the order's sum; the caller writes the order. Raises RefundTooLarge.
 
-    ``parts`` is what of the amount is price, fees and tax, where that is known; else it is in proportion to what is left of them.
+    What of the amount is price, fees and tax is in proportion to what is left of them.
     """
     left = order.charged_minor - order.refunded_minor
     if not 0 < amount_minor <= left:
         raise RefundTooLarge(asked_minor=amount_minor, left_minor=left)
-    left_of_parts = _left_of_parts(tx, order)
-    sale, fee, tax = split_refund(amount_minor, left_of_parts) if parts is None else fit_parts(parts, left_of_parts)
+    sale, fee, tax = split_refund(amount_minor, _left_of_parts(tx, order))
     refund(
         tx,
         partner_id=order.partner_id,
@@ -102,6 +116,63 @@ def give_back(
         now=now,
     )
     order.refunded_minor += amount_minor
+
+
+def give_back_units(
+    tx: Tx,
+    order: Order,
+    units: Sequence[CodeAt],
+    *,
+    node: str,
+    now: datetime,
+    reference: str | None = None,
+    replacement_id: str | None = None,
+) -> int:
+    """Pay these standing units back, each line by transfers of its own; the caller writes the order. Returns the amount.
+
+    A unit that is worth nothing is marked all the same, and moves no money.
+    """
+    amounts = worths(order, units)
+    refund_store.insert_refunded_units(
+        tx, order.id, [*zip(units, amounts, strict=True)], now=to_micros(now), replacement_id=replacement_id
+    )
+    lines, parts = _parts_of_lines(order, units, amounts, _left_of_parts(tx, order))
+    made = refund_each(
+        tx,
+        parts,
+        partner_id=order.partner_id,
+        currency=order.currency,
+        mode=order.mode,
+        order_id=order.id,
+        node=node,
+        reference=order.reference if reference is None else reference,
+        now=now,
+    )
+    moved = [(one.id, line) for line, transfers in zip(lines, made, strict=True) for one in transfers]
+    refund_store.insert_refund_lines(tx, order.id, moved)
+    order.refunded_minor += sum(amounts)
+    for item in order.items:
+        item.refunded = tuple(sorted({*item.refunded, *[one.position for one in units if one.line == item.line]}))
+    return sum(amounts)
+
+
+def _parts_of_lines(
+    order: Order, units: Sequence[CodeAt], amounts: Sequence[int], left: tuple[int, int, int]
+) -> tuple[list[int], list[tuple[int, int, int]]]:
+    """The lines of the units, and what of each line's amount is price, fees and tax: as they were charged, as far as it is left."""
+    lines, parts = [], []
+    for item in order.items:
+        own = [(unit, amount) for unit, amount in zip(units, amounts, strict=True) if unit.line == item.line]
+        amount = sum([one for _, one in own])
+        if not amount:
+            continue
+        charged = [unit_parts(item, unit.position) for unit, _ in own]
+        sale, fee, tax = (sum([one[place] for one in charged]) for place in range(3))
+        part = fit_parts(split_refund(amount, (sale, fee, tax)), left)
+        left = (left[0] - part[0], left[1] - part[1], left[2] - part[2])
+        lines.append(item.line)
+        parts.append(part)
+    return lines, parts
 
 
 def _left_of_parts(tx: Tx, order: Order) -> tuple[int, int, int]:

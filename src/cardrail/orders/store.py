@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from cardrail.kernel import DenominationId, Mode, OrderId, PartnerId
 from cardrail.orders.model import Order, OrderItem
+from cardrail.orders.refund_store import load_refunded_units
 from cardrail.orders.states import OrderState
 from cardrail.orders.tables import allocations, order_deliveries, order_items, orders
 from cardrail.storage import Bulk, Tx, bulk_insert, driver_select, events
@@ -317,6 +318,11 @@ def _with_items(tx: Tx, rows: Sequence[sa.Row[Any]]) -> list[Order]:
             item.allocations.append(
                 Allocation(row.lot_id, row.first_seq, row.code_count, row.expires_at, False, item.denomination_id)
             )
+    if refunded := [order for order in found.values() if order.refunded_minor]:
+        gone = load_refunded_units(tx, [order.id for order in refunded])
+        for order in refunded:
+            for item in order.items:
+                item.refunded = gone.get((order.id, item.line), ())
     return list(found.values())
 
 

@@ -129,3 +129,27 @@ allocations = sa.Table(
     **CLUSTERED,
 )
 """The second and further allocations of an item that one slice could not fill."""
+
+refunded_units = sa.Table(
+    "refunded_units",
+    metadata,
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("line", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),  # of the unit in its line, from 1
+    minor("amount_minor"),  # what was given back for it
+    text("replacement_id", null=True),  # of the claim that ended so
+    instant("created_at"),
+    sa.CheckConstraint("position > 0 AND amount_minor >= 0", name="amount"),
+    **CLUSTERED,
+)
+"""Units that were paid back: each once at all, whoever did it. What a claim paid back before this table was there, only its claim says."""
+
+refund_lines = sa.Table(
+    "refund_lines",
+    metadata,
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
+    sa.Column("transfer_id", sa.Text, primary_key=True),
+    number("line"),
+    **CLUSTERED,
+)
+"""Which line of its order a refund's transfer is about. A rebate on the whole order has no row."""

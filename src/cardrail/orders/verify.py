@@ -18,7 +18,7 @@ from cardrail.ledger import LEDGER_CHECKS, order_sums, stock_sums
 from cardrail.orders.replacements.model import ReplacementState
 from cardrail.orders.replacements.tables import replacements
 from cardrail.orders.states import OrderState, outcome_of, state_of
-from cardrail.orders.tables import allocations, order_items, orders
+from cardrail.orders.tables import allocations, order_items, orders, refunded_units
 from cardrail.sourcing import ProcurementState, ProcurementSum, procurement_sums
 from cardrail.storage import AuditLog, Check, Tx, all_restores
 from cardrail.vault import (
@@ -354,12 +354,62 @@ def _replacement(row: Any, kinds: set[str], *, is_shared: bool) -> Iterator[Faul
         yield row.id, "money given back, as it is REFUNDED", "nothing"
 
 
+# --- units that were paid back ----------------------------------------------------------------------------------------
+
+_u = refunded_units.c
+_UNITS: Final = (
+    sa.select(
+        _u.order_id,
+        _u.line,
+        _u.position,
+        _u.amount_minor,
+        _u.replacement_id,
+        order_items.c.delivered,
+        orders.c.refunded_minor,
+        replacements.c.id.label("claim"),
+    )
+    .select_from(
+        refunded_units.join(orders, orders.c.id == _u.order_id)
+        .outerjoin(order_items, sa.and_(order_items.c.order_id == _u.order_id, order_items.c.line == _u.line))
+        .outerjoin(
+            replacements,
+            sa.and_(
+                replacements.c.order_id == _u.order_id,
+                replacements.c.line == _u.line,
+                replacements.c.position == _u.position,
+                replacements.c.state == ReplacementState.REFUNDED.value,
+            ),
+        )
+    )
+    .order_by(_u.order_id, _u.line, _u.position)
+)
+
+
+def _refunded_units(tx: Tx) -> Iterator[Fault]:
+    for order_id, rows in groupby(tx.execute(_UNITS, execution_options=_STREAM), key=lambda row: row.order_id):
+        amount, refunded = 0, 0
+        for row in rows:
+            amount, refunded = amount + row.amount_minor, row.refunded_minor
+            unit = f"{order_id} line {row.line} unit {row.position}"
+            if row.delivered is None or row.position > row.delivered:
+                yield unit, "a unit that was delivered", f"{row.delivered or 0} of its line were"
+            if row.claim != row.replacement_id:
+                yield (
+                    unit,
+                    f"paid back once, by {row.replacement_id or 'a refund'}",
+                    f"paid back by {row.claim or 'no claim'} too",
+                )
+        if amount > refunded:
+            yield order_id, f"refunds of {amount}, as its units say", f"refunds of {refunded}"
+
+
 ORDER_CHECKS: Final = (
     Check("charges", "Every order's transfers explain its charge exactly", _charges),
     Check("items", "Every order is what its items came to, and every item what was allocated to it", _items),
     Check("allocations", "No code was given out twice, and none is lost", _allocations),
     Check("purchases", "What suppliers brought is what their attempts say, and nothing was bought twice", _purchases),
     Check("replacements", "Every bad code has one successor, its refund, or a no; and no code was given for two", _replacements),
+    Check("refunded_units", "Every unit that was paid back was delivered, and is paid back once", _refunded_units),
     Check("stock_value", "Stock is worth what its unsold codes cost", _stock_value),
 )
 """Where orders, codes and money meet."""

@@ -1,9 +1,10 @@
 """Margin: what orders brought in less what their codes cost, in integers of each currency, and in one base currency by dated rates.
 
-Revenue, fees and tax are what was charged for what was delivered, less what was given back (taken from the refunds' transfers, split over
-an order's lines in proportion to their charge, so that nothing is lost). The cost of goods is each code's share of its lot, or what a
-supplier took for it on demand. Where a bad code was replaced or paid back, what the new one cost is in it, what was lost with the bad one
-is not (that is in the write-offs), and what its supplier gave back is taken off. A refund counts on the day on which its order was placed.
+Revenue, fees and tax are what was charged for what was delivered, less what was given back: a refund's transfer that names its line is
+taken off that line, any other is split over the order's lines in proportion to what is left of their charge, so that nothing is lost. The
+cost of goods is each code's share of its lot, or what a supplier took for it on demand. Where a bad code was replaced or paid back, what
+the new one cost is in it, what was lost with the bad one is not (that is in the write-offs), and what its supplier gave back is taken off.
+A refund counts on the day on which its order was placed.
 
 In the base currency, revenue and cost are taken at the rate of the day of the order. What a cost was at the rate of the day on which the
 lot was bought is also known; the difference is the exchange effect: a gain where the currency of the cost has become dearer since. Where a
@@ -21,8 +22,16 @@ from typing import Any, Final
 
 from cardrail.catalog import CatalogSnapshot, FxRate, Rates
 from cardrail.kernel import Mode, apply_bps, divide_half_up, from_micros
-from cardrail.ledger import refund_parts
-from cardrail.orders import ItemFigures, OrderState, ReplacementCost, further_allocations, items_after, replacement_costs
+from cardrail.ledger import RefundPart, refund_transfers
+from cardrail.orders import (
+    ItemFigures,
+    OrderState,
+    ReplacementCost,
+    further_allocations,
+    items_after,
+    load_refund_lines,
+    replacement_costs,
+)
 from cardrail.settlement.formats import Column, Kind, Row
 from cardrail.sourcing import delivered_purchases
 from cardrail.storage import Tx
@@ -144,7 +153,9 @@ def _by_order(tx: Tx, narrowed: Mapping[str, Any]) -> Iterator[list[list[ItemFig
 class _Facts:
     """What is known about the orders of one page besides their lines."""
 
-    refunds: Mapping[str, Sequence[int]]
+    refunds: Mapping[str, Sequence[RefundPart]]
+    refund_lines: Mapping[str, int]
+    """The line of each refund's transfer that names one."""
     further: Mapping[tuple[str, int], Sequence[tuple[str, int, int]]]
     purchases: Mapping[tuple[str, int], Sequence[Any]]
     lots: Mapping[str, Lot]
@@ -158,20 +169,26 @@ class _Facts:
         missing = wanted - lots.keys()
         if missing:
             lots.update(load_lots(tx, sorted(missing)))
-        return cls(refund_parts(tx, ids), further, delivered_purchases(tx, ids), lots, replacement_costs(tx, ids))
+        refunds = refund_transfers(tx, ids)
+        lines = load_refund_lines(tx, list(refunds))
+        return cls(refunds, lines, further, delivered_purchases(tx, ids), lots, replacement_costs(tx, ids))
 
 
 def parts_of(items: Sequence[ItemFigures], facts: _Facts) -> list[list[Part]]:
     """For each line of an order its parts by where the codes came from; together they are what was kept of its charge."""
-    charges = [_charge(one) for one in items]
+    charges = [list(_charge(one)) for one in items]
+    of_line = {item.line: charge for item, charge in zip(items, charges, strict=True)}
+    rest = [0, 0, 0]
+    for one in facts.refunds.get(items[0].order_id, ()):
+        line = facts.refund_lines.get(one.transfer_id)
+        (rest if line is None else of_line[line])[one.place] += one.amount_minor if line is None else -one.amount_minor
     whole = [sum(charge[place] for charge in charges) for place in range(3)]
-    back = facts.refunds.get(items[0].order_id, (0, 0, 0))
     passed, found = [0, 0, 0], []
     for item, charge in zip(items, charges, strict=True):
         net = []
         for place in range(3):
             before, passed[place] = passed[place], passed[place] + charge[place]
-            given = _up_to(back[place], passed[place], whole[place]) - _up_to(back[place], before, whole[place])
+            given = _up_to(rest[place], passed[place], whole[place]) - _up_to(rest[place], before, whole[place])
             net.append(charge[place] - given)
         found.append(_split(item, net, facts))
     return found

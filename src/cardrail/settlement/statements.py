@@ -15,10 +15,22 @@ import msgspec
 import structlog
 
 from cardrail.access import get_partner
-from cardrail.kernel import CardrailError, Clock, Mode, Page, PartnerId, from_micros, new_event_id, new_id, rfc3339, to_micros
+from cardrail.kernel import (
+    CardrailError,
+    Clock,
+    Mode,
+    Page,
+    PartnerId,
+    from_micros,
+    new_event_id,
+    new_id,
+    rfc3339,
+    to_micros,
+)
 from cardrail.ledger import (
     TRANSFER_SERIES,
     AccountName,
+    TransferPurpose,
     WalletMovement,
     first_movement_at,
     is_movement_waiting,
@@ -28,7 +40,7 @@ from cardrail.ledger import (
     wallet_movements,
     wallet_sums,
 )
-from cardrail.orders import sold_lines
+from cardrail.orders import load_refund_lines, sold_lines
 from cardrail.settlement import store
 from cardrail.settlement.errors import (
     InvalidSchedule,
@@ -149,7 +161,10 @@ def _movements(tx: Tx, one: Statement, after: int, limit: int) -> list[WalletMov
 def _lines_of(tx: Tx, movements: list[WalletMovement], tally: Tally) -> Iterator[StatementLine]:
     ids = {one.order_id for one in movements if one.order_id is not None}
     sold = sold_lines(tx, ids) if ids else {}
+    refunded = load_refund_lines(tx, {one.order_id for one in movements if one.order_id and one.purpose == TransferPurpose.REFUND.value})
     for one in movements:
+        if one.id in refunded:
+            one = one._replace(line=refunded[one.id])  # noqa: PLW2901  # the same movement, and which line it gives back
         yield tally.line(one, sold.get(one.order_id, []) if one.order_id is not None else [])
 
 

@@ -78,7 +78,13 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         "not paid",
     ),
     "order.refunded": _order(
-        "Money was given back; the codes stay.", "FULFILLED", "FULFILLED", "goodwill", amount_minor=9_500, **_INR
+        "Money was given back; the codes stay. `units`: whose it was, by line and position; absent where it is a rebate on the whole order.",
+        "FULFILLED",
+        "FULFILLED",
+        "goodwill",
+        amount_minor=9_500,
+        **_INR,
+        units=[{"line": 1, "positions": [2]}],
     ),
     "order.invalidated": _order(
         "The order was taken back, with its charge and its codes (`codes`: how many).",
@@ -222,6 +228,18 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         "supplier",
         "Costs of a supplier's products jumped, and nothing of them is bought until an operator says yes (`cardrail supplier accept`).",
         {"products": 1, "supplier_skus": ["steam-in-100"]},
+        audience=Audience.OPERATOR,
+    ),
+    "supplier.statement_differs": EventType(
+        "supplier",
+        "The nightly look at a supplier's statement found what differs from our purchases, or lines that cannot be read. It says how much "
+        "waits for a decision, of all its statements (`cardrail reconcile differences --state open`).",
+        {
+            "statement_id": "sst_01K0ABCDEFGHJKMNPQRSTVWXYZ",
+            "differences": 3,
+            "kinds": "amount 2, only_theirs 1",
+            "left_out": 0,
+        },
         audience=Audience.OPERATOR,
     ),
     "hold.overdue": EventType(

@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from cardrail.kernel import Mode, OrderId, share
-from cardrail.orders.errors import InvalidReplacement, InvalidTransition, ReplacementOpen, ReplacementRefused
+from cardrail.kernel import Mode, OrderId
+from cardrail.orders.errors import InvalidReplacement, InvalidTransition, ReplacementOpen, ReplacementRefused, UnitRefunded
 from cardrail.orders.model import Buyer, Order, OrderItem, binding
 from cardrail.orders.states import OrderState
+from cardrail.orders.units import CodeAt, is_paid
 from cardrail.vault import NEVER, Allocation
 
 CODES_MAX: Final = 100
@@ -107,14 +108,6 @@ CALL_OPEN: Final = frozenset({CallState.ASKING, CallState.ACCEPTED, CallState.UN
 
 
 @dataclass(frozen=True, slots=True)
-class CodeAt:
-    """A unit of an order: its line, and which code of the line, from 1, in the order in which they are shown."""
-
-    line: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class RequestReplacement:
     """The command to claim bad codes of one order."""
 
@@ -158,6 +151,11 @@ class ReplacementPolicy:
     """How long a supplier's answer is waited for."""
     per_unit_max: int = 3
     """Claims for one unit of an order, whatever came of them."""
+    unasked_bps: int = 200
+    """Of a partner's units of the last ``unasked_span``, in 1/10,000: how many the operator's policy replaces or refunds by itself."""
+    unasked_least: int = 5
+    """So many of each partner it does in any case."""
+    unasked_span: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,38 +247,22 @@ def check_order(order: Order, delivered_at: int | None, window: timedelta, now: 
         raise ReplacementRefused(because="window_over", days=window.days)
 
 
-def check_unit(order: Order, item: OrderItem, at: CodeAt, code: Allocation, past: list[Replacement], per_unit_max: int) -> None:
-    """Whether this code may be claimed. ``past`` is every replacement of the order. Raises ReplacementRefused, ReplacementOpen."""
+def check_unit(order: Order, item: OrderItem, at: CodeAt, past: list[Replacement], per_unit_max: int) -> None:
+    """Whether this code may be claimed. ``past`` is every replacement of the order. Raises ReplacementRefused, ReplacementOpen,
+    UnitRefunded."""
     of_unit = [one for one in past if (one.line, one.position) == (at.line, at.position)]
     where = {"line": at.line, "position": at.position}
     for one in of_unit:
         if one.is_open:
             raise ReplacementOpen(replacement_id=one.id, **where)
-        if one.state is S.REFUNDED and (one.lot_id, one.seq) == (code.lot_id, code.first_seq):
-            raise ReplacementRefused(because="code_refunded", replacement_id=one.id, **where)
+        if one.state is S.REFUNDED:
+            raise UnitRefunded(replacement_id=one.id, **where)
+    if at.position in item.refunded:
+        raise UnitRefunded(**where)
     if len(of_unit) >= per_unit_max:
         raise ReplacementRefused(because="too_many_claims", max=per_unit_max, **where)
     if not is_paid(order, item, at.position):
         raise ReplacementRefused(because="order_refunded", **where)
-
-
-def unit_charge(item: OrderItem, position: int) -> int:
-    """What this unit of the line was charged, fees and tax included; all units together are the line's charge."""
-    return share(item.charged_minor, item.delivered, position - 1, 1) if item.delivered else 0
-
-
-def unit_parts(item: OrderItem, position: int) -> tuple[int, int, int]:
-    """What of this unit's charge is price, fees and tax; of all units together, the line's."""
-    charge = unit_charge(item, position)
-    line_tax = max(0, item.charged_minor - item.delivered * (item.unit_price_minor + item.unit_fee_minor))
-    tax = share(line_tax, item.delivered, position - 1, 1) if item.delivered else 0
-    fee = min(item.unit_fee_minor, charge - tax)
-    return charge - fee - tax, fee, tax
-
-
-def is_paid(order: Order, item: OrderItem, position: int) -> bool:
-    """Whether so much of the order's charge is left that this unit of it is still paid for."""
-    return order.charged_minor - order.refunded_minor >= unit_charge(item, position)
 
 
 # --- which codes an order has now -------------------------------------------------------------------------------------

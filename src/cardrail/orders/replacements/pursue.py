@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import structlog
 
-from cardrail.kernel import CardrailError, Mode, Money, PlainCode, currency, from_micros, to_micros
+from cardrail.kernel import CardrailError, Mode, Money, OrderId, PlainCode, currency, from_micros, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book, supplier_account
 from cardrail.orders import store as orders_store
 from cardrail.orders.buying import SIMULATED
@@ -30,6 +30,7 @@ from cardrail.orders.journal import journal_entry
 from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Order, OrderItem
 from cardrail.orders.replacements import store
+from cardrail.orders.replacements.allowance import is_allowed
 from cardrail.orders.replacements.desk import ReplacementDesk
 from cardrail.orders.replacements.held import with_successors
 from cardrail.orders.replacements.model import CallState, Replacement, ReplacementState
@@ -83,9 +84,12 @@ AGAIN_SECONDS: Final = 30.0
 """How soon a supplier that was not reached is asked again, and how soon the first look comes; it doubles with each."""
 AGAIN_SECONDS_MAX: Final = 6 * 3_600.0
 FROZEN_SECONDS: Final = 60.0
+UNJOURNALLED_SECONDS: Final = 30.0
+"""How long whoever gave a code has for its line in the journal, before others write it."""
 LOOKED_AFTER: Final = timedelta(days=90)
 """How long after it was asked a supplier's late answer is still looked for."""
 RESTORED: Final = "the database was restored since: this code may have been replaced before"
+PERHAPS_REFUNDED: Final = "as much as this unit cost was given back of its order, without a word for which unit"
 LATE_SOURCE: Final = "late codes of "
 """How the source of a lot of late codes begins; the attempt that brought them follows."""
 
@@ -136,6 +140,7 @@ def pursue_replacement(desk: ReplacementDesk, replacement_id: str) -> int | None
 
 def wake_replacements(desk: ReplacementDesk, limit: int = 200) -> int:
     """Pursue what is due; how many. Run from time to time: it also takes up what a process that died had begun."""
+    journal_left_behind(desk)
     with desk.db.read() as tx:
         found = store.due(tx, to_micros(desk.clock.now()), limit)
     for one in found:
@@ -200,6 +205,9 @@ def _first(case: Case) -> _Ask | int | None:
         return _wake_of(case)
     if _was_restored_since(case):
         case.review(RESTORED, ACTOR)
+        return None
+    if case.may_be_refunded:
+        case.review(PERHAPS_REFUNDED, ACTOR)
         return None
     earlier = _still_asked(case)
     if earlier is not None:
@@ -289,12 +297,17 @@ def _still_asked(case: Case) -> Replacement | None:
 
 
 def _by_policy(case: Case, why: str) -> None:
-    """Decide as the operator has set for claims that no supplier decides; of a restored database a human does."""
+    """Decide as the operator has set for claims that no supplier decides; of a restored database a human does, and where the partner has
+    had more than his share."""
     policy = case.desk.policy.unasked
     if _was_restored_since(case):
         case.review(f"{why}; {RESTORED}", ACTOR)
     elif policy == "review":
         case.review(why, ACTOR)
+    elif case.may_be_refunded:
+        case.review(f"{why}; {PERHAPS_REFUNDED}", ACTOR)
+    elif not is_allowed(case.tx, case.desk.policy, case.one, case.at):
+        case.review(f"{why}; of this partner's codes so many were replaced or refunded unasked that somebody should look", ACTOR)
     elif policy == "refund":
         _refund(case, why)
     else:
@@ -312,7 +325,7 @@ def _refund(case: Case, why: str) -> None:
     try:
         case.refund(why, ACTOR)
     except RefundTooLarge:
-        case.review(f"{why}; less than its price is left of the order's charge", ACTOR)
+        case.review(f"{why}; nothing of its price is left of the order's charge", ACTOR)
 
 
 # --- who sold it ------------------------------------------------------------------------------------------------------
@@ -562,6 +575,8 @@ def _credited(case: Case, outcome: Credited, supplier: Supplier) -> None:
         case.refuse("the order was taken back, or its money was", ACTOR)
     elif _was_restored_since(case):
         case.review(f"the supplier confirmed it and gave its cost back; {RESTORED}", ACTOR)
+    elif case.may_be_refunded:
+        case.review(f"the supplier confirmed it and gave its cost back; {PERHAPS_REFUNDED}", ACTOR)
     elif case.desk.policy.unasked == "stock":
         try:
             case.replace_from_stock("the supplier confirmed it and gave its cost back", ACTOR)
@@ -648,10 +663,31 @@ def _book(case: Case, debit: Any, credit: Any, minor: int, code: str, purpose: T
 
 
 def journal_given(desk: ReplacementDesk, order: Order | None) -> None:
-    """What was given out is kept outside of the database too, so that a restored backup does not sell it again."""
-    if order is None:
-        return
+    """What was given out is kept outside of the database too, so that a restored backup does not sell it again.
+
+    A process that dies before its line is written has left a row with the code; ``journal_left_behind`` finds it, in whatever process.
+    """
+    if order is not None:
+        _journal(desk, order.id)
+
+
+def journal_left_behind(desk: ReplacementDesk) -> int:
+    """Write the lines of codes that were given a while ago by a process that has not written them; how many orders'."""
+    if desk.buying.journal is None:
+        return 0
     with desk.db.read() as tx:
-        (known,) = orders_store.load_orders(tx, [order.id])
+        found = store.unjournalled(tx, to_micros(desk.clock.now()) - micros(UNJOURNALLED_SECONDS))
+    for order_id in found:
+        _journal(desk, order_id)
+    return len(found)
+
+
+def _journal(desk: ReplacementDesk, order_id: OrderId) -> None:
+    """The order's line, written again with all codes that it has now; then nobody need write it for them any more."""
+    with desk.db.read() as tx:
+        waiting = store.unjournalled_of(tx, order_id)
+        (known,) = orders_store.load_orders(tx, [order_id])
         with_successors(tx, [known], keep_replaced=True)
     desk.buying.write_journal([journal_entry(known, to_micros(desk.clock.now()))])
+    if waiting and desk.buying.journal is not None:
+        desk.buying.write(lambda tx: store.mark_journalled(tx, waiting))

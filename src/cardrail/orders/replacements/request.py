@@ -14,7 +14,6 @@ from cardrail.orders.model import Order
 from cardrail.orders.replacements import store
 from cardrail.orders.replacements.desk import ReplacementDesk
 from cardrail.orders.replacements.model import (
-    CodeAt,
     Replacement,
     ReplacementState,
     RequestReplacement,
@@ -26,6 +25,7 @@ from cardrail.orders.replacements.model import (
 )
 from cardrail.orders.replacements.tell import event_row
 from cardrail.orders.states import FINAL
+from cardrail.orders.units import CodeAt
 from cardrail.storage import Tx, audit_entry, in_tx, insert_events
 
 
@@ -33,7 +33,7 @@ def request_replacements(desk: ReplacementDesk, command: RequestReplacement) -> 
     """Claim codes of the partner's order, all or none of them; the claims, and whether they are new.
 
     The same key with the same content gives the first claims as they stand now. Raises OrderNotFound, InvalidReplacement,
-    CodePositionNotFound, ReplacementRefused, ReplacementOpen, IdempotencyConflict.
+    CodePositionNotFound, ReplacementRefused, ReplacementOpen, UnitRefunded, IdempotencyConflict.
     """
     check_command(command)
     return in_tx(desk.db, lambda tx: _request(tx, desk, command))
@@ -96,7 +96,7 @@ def _claim(
     code = code_at(current_codes(item, replaced), at.position) if item is not None else None
     if item is None or code is None:
         raise CodePositionNotFound(line=at.line, position=at.position)
-    check_unit(order, item, at, code, past, desk.policy.per_unit_max)
+    check_unit(order, item, at, past, desk.policy.per_unit_max)
     return Replacement(
         id=new_id("rpl"),
         order_id=order.id,

@@ -16,13 +16,14 @@ from cardrail.orders import store as orders_store
 from cardrail.orders.errors import NothingToReplaceWith, RefundTooLarge
 from cardrail.orders.history import record
 from cardrail.orders.model import Order, OrderItem
-from cardrail.orders.refund import give_back
+from cardrail.orders.refund import give_back_units
 from cardrail.orders.replacements import store
 from cardrail.orders.replacements.desk import ReplacementDesk
-from cardrail.orders.replacements.model import CallState, Replacement, ReplacementState, is_paid, told, unit_charge, unit_parts
+from cardrail.orders.replacements.model import CallState, Replacement, ReplacementState, told
 from cardrail.orders.replacements.tell import change
 from cardrail.orders.save import TEST_BRAND
 from cardrail.orders.states import OrderState
+from cardrail.orders.units import CodeAt, by_line, is_paid, may_be_refunded, unit_charge
 from cardrail.sourcing import after_bad_code, find_supplier, load_health, save_health
 from cardrail.storage import Tx
 from cardrail.vault import (
@@ -67,6 +68,11 @@ class Case:
         return held and is_paid(self.order, self.item, self.one.position)
 
     @property
+    def may_be_refunded(self) -> bool:
+        """Whether so much of the order was given back without naming units that this one may have been meant: a human looks at it."""
+        return may_be_refunded(self.order, self.item, self.one.position)
+
+    @property
     def brand_id(self) -> str:
         offer = self.snapshot.denomination(self.item.denomination_id)
         return TEST_BRAND if self.order.mode is Mode.TEST or offer is None else offer.brand_id
@@ -104,18 +110,22 @@ class Case:
         store.save_replacement(self.tx, self.one)
 
     def refund(self, because: str, actor: str) -> None:
-        """Give back what the unit was charged. Raises RefundTooLarge: so much is not left of the order's charge."""
+        """Give back what the unit was charged, less its share of what was given back without naming units. Raises RefundTooLarge: nothing
+        of it is left."""
         order, tx = self.order, self.tx
-        amount = unit_charge(self.item, self.one.position)
-        if order.charged_minor - order.refunded_minor < amount:
-            raise RefundTooLarge(asked_minor=amount, left_minor=order.charged_minor - order.refunded_minor)
-        if amount:
-            parts = unit_parts(self.item, self.one.position)
-            give_back(tx, order, amount, node=self.desk.node, now=self.now, parts=parts)
+        unit = CodeAt(self.one.line, self.one.position)
+        if not is_paid(order, self.item, unit.position):
+            raise RefundTooLarge(asked_minor=unit_charge(self.item, unit.position), left_minor=0)
+        amount = give_back_units(tx, order, [unit], node=self.desk.node, now=self.now, replacement_id=self.one.id)
         order.updated_at = self.at
         orders_store.update_order(tx, order, from_version=order.version)
         if amount:
-            data = {"amount_minor": amount, "currency": order.currency, "replacement_id": self.one.id}
+            data = {
+                "amount_minor": amount,
+                "currency": order.currency,
+                "units": by_line([unit]),
+                "replacement_id": self.one.id,
+            }
             record(tx, order, "order.refunded", before=order.state, because=because, actor=actor, now=self.at, data=data)
         self._mark(ExceptionKind.REVOKED, f"refunded: {self.one.id}", actor)
         self.one = change(
@@ -162,6 +172,7 @@ class Case:
             new_seq=new.first_seq,
             new_expires_at=new.expires_at,
         )
+        store.mark_unjournalled(self.tx, self.one.id, self.at)
         self._count_bad_code()
 
     def _mark(self, kind: ExceptionKind, reason: str, actor: str) -> None:

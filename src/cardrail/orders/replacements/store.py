@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from cardrail.kernel import Mode, OrderId
 from cardrail.orders.replacements.model import CallState, Replacement, ReplacementReason, ReplacementState, Story
 from cardrail.orders.replacements.tables import replacements as table
+from cardrail.orders.replacements.tables import unjournalled as waiting
 from cardrail.storage import Tx
 
 _links: Final = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -32,6 +33,21 @@ _DUE: Final = (
 _ERASE: Final = (
     sa.update(table).where(table.c.order_id.in_(sa.bindparam("ids", expanding=True))).values(evidence=None, links="[]")
 )
+
+_MARK: Final = sa.insert(waiting)
+_UNJOURNALLED: Final = (
+    sa.select(table.c.order_id)
+    .join(waiting, waiting.c.replacement_id == table.c.id)
+    .where(waiting.c.since <= sa.bindparam("before", type_=sa.BigInteger))
+    .group_by(table.c.order_id)
+    .limit(200)
+)
+_UNJOURNALLED_OF: Final = (
+    sa.select(table.c.id)
+    .join(waiting, waiting.c.replacement_id == table.c.id)
+    .where(table.c.order_id == sa.bindparam("of"), table.c.new_lot_id.is_not(None))
+)
+_JOURNALLED: Final = sa.delete(waiting).where(waiting.c.replacement_id.in_(sa.bindparam("ids", expanding=True)))
 
 
 def insert_replacements(tx: Tx, rows: Sequence[Replacement]) -> None:
@@ -104,6 +120,26 @@ def load_page(
 def due(tx: Tx, before: int, count: int) -> list[str]:
     """Replacements that somebody should have looked at by that moment, the most overdue first."""
     return list(tx.execute(_DUE, {"before": before, "count": count}).scalars())
+
+
+def mark_unjournalled(tx: Tx, replacement_id: str, now: int) -> None:
+    """The journal does not know the code that was given in this transaction."""
+    tx.execute(_MARK, {"replacement_id": replacement_id, "since": now})
+
+
+def mark_journalled(tx: Tx, ids: Sequence[str]) -> None:
+    """The journal has the codes that these replacements gave."""
+    tx.execute(_JOURNALLED, {"ids": list(ids)})
+
+
+def unjournalled(tx: Tx, before: int) -> list[OrderId]:
+    """Orders with codes that were given until that moment and are not known to be in the journal."""
+    return [OrderId(one) for one in tx.execute(_UNJOURNALLED, {"before": before}).scalars()]
+
+
+def unjournalled_of(tx: Tx, order_id: str) -> list[str]:
+    """Replacements of this order whose new codes are not known to be in the journal."""
+    return list(tx.execute(_UNJOURNALLED_OF, {"of": order_id}).scalars())
 
 
 def erase_evidence(tx: Tx, order_ids: Sequence[str]) -> None:

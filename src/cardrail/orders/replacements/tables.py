@@ -82,3 +82,12 @@ replacements = sa.Table(
     sa.CheckConstraint("refunded_minor = 0 OR state = 'REFUNDED'", name="refunded"),
     **CLUSTERED,
 )
+
+unjournalled = sa.Table(
+    "unjournalled_replacements",
+    metadata,
+    sa.Column("replacement_id", sa.Text, sa.ForeignKey("replacements.id"), primary_key=True),
+    instant("since"),
+    **CLUSTERED,
+)
+"""Codes that were given for bad ones, until the journal has them: written with the code, taken away once the line is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from cardrail.orders import store
 from cardrail.orders.model import Order
 from cardrail.orders.replacements.model import Replacement, ReplacementState, advance_replacement, told
 from cardrail.orders.replacements.store import load_of_orders, save_replacement
+from cardrail.orders.units import CodeAt
 from cardrail.storage import AuditLog, Tx, audit_entry, insert_events
 
 S: Final = ReplacementState
@@ -72,10 +74,14 @@ def change(
     return changed
 
 
-def refuse_open(tx: Tx, audit: AuditLog, order: Order, *, because: str, actor: str, now: datetime) -> None:
-    """Refuse what is open of an order that is taken back; what a supplier still sends becomes stock. The order is locked by the caller."""
+def refuse_open(
+    tx: Tx, audit: AuditLog, order: Order, *, because: str, actor: str, now: datetime, only: Collection[CodeAt] | None = None
+) -> None:
+    """Refuse what is open of an order that is taken back, or of units of it that are paid back; what a supplier still sends becomes stock.
+    The order is locked by the caller."""
+    units = None if only is None else set(only)
     for one in load_of_orders(tx, [order.id], lock=True):
-        if one.is_open:
+        if one.is_open and (units is None or CodeAt(one.line, one.position) in units):
             change(tx, audit, order, one, S.REFUSED, because=because, actor=actor, now=now)
 
 

@@ -97,6 +97,7 @@ V1_REPLACEMENT: Final[Words] = {
     "invalidation_refused": (409, "replacement_not_allowed"),
     "replacement_refused": (409, "replacement_not_allowed"),
     "replacement_open": (409, "replacement_not_allowed"),
+    "unit_refunded": (409, "replacement_not_allowed"),
 }
 """Where a replacement is asked for."""
 

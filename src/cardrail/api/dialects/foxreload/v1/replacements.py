@@ -101,9 +101,9 @@ class V1Replacements:
         )
         given: list[CodeOut] = []
         for item, opened in zip(order.items, codes, strict=False):
-            if item.line == one.line and opened is not None and _is_replaced(one) and is_current and len(opened) >= one.position:
-                plain, _ = opened[one.position - 1]
-                given.append(CodeOut(self._profile.code_type, plain.code or plain.url, plain.pin))
+            if item.line == one.line and opened is not None and _is_replaced(one) and is_current:
+                found = [plain for unit, (plain, _) in zip(item.units, opened, strict=True) if unit.position == one.position]
+                given += [CodeOut(self._profile.code_type, plain.code or plain.url, plain.pin) for plain in found]
         return ReplacementOut(
             replacement_id=one.id,
             order_id=order.id,
@@ -121,7 +121,11 @@ def _is_replaced(one: Replacement) -> bool:
 
 
 def code_at(order: Order, index: int) -> CodeAt:
-    """Which of our order's codes stands in this place of the dialect's one list. Raises CodePositionNotFound once there are codes."""
+    """Which of our order's codes stands in this place of the dialect's one list. Raises CodePositionNotFound once there are codes.
+
+    The list leaves out what a restored database withholds, and which codes that is cannot be told here without showing them: of such an
+    order an index may mean the code before. Its claims wait for a human, whoever was meant.
+    """
     passed = 0
     for item in order.items:
         if index < passed + item.delivered:
