@@ -25,6 +25,7 @@ from cardrail.alerts.store import insert_alert
 from cardrail.api.desk import OPERATION
 from cardrail.api.v1 import ROUTES
 from cardrail.catalog import import_catalog
+from cardrail.config import Settings
 from cardrail.kernel import FrozenClock, Mode, Money, new_id, to_micros
 from cardrail.orders import procure_order
 from cardrail.sourcing import (
@@ -40,6 +41,7 @@ from cardrail.sourcing import (
 )
 from cardrail.storage import bump_version
 from tests.api.build import Served, assert_problem
+from tests.api.conftest import serving
 
 SHEET = b"""product_code,name,brand,category,kind,country,currency,denomination_type,face_values,discount_percent,sourcing
 LATER,Later card,Tea house,Food,code,IN,INR,fixed,100,5,on_demand
@@ -208,3 +210,47 @@ def test_what_suppliers_webhooks_said_is_listed(server: Served) -> None:
         assert asking.get(path, params={"state": "review"}).json()["data"] == []
         assert_problem(asking.get(path, params={"state": "lost"}), 400, "invalid_query")
     assert_problem(server.live.get(path), 401, "invalid_api_key")
+
+
+def test_an_operator_s_key_has_a_rate_limit_of_its_own(settings: Settings) -> None:
+    with serving(settings.model_copy(update={"operator_requests_per_minute": 2})) as server, operator(server) as asking:
+        answers = [asking.get("/v1/operator/alerts") for _ in range(3)]
+        assert [one.status_code for one in answers] == [200, 200, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"requests";q=2;w=60'
+        assert answers[1].headers["ratelimit"].startswith('"requests";r=0;t=')
+        assert 0 < int(answers[2].headers["retry-after"]) <= 60
+        assert_problem(answers[2], 429, "too_many_requests")
+        with operator(server) as other:
+            assert other.get("/v1/operator/alerts").status_code == 200
+
+
+def test_operator_lists_go_on_from_their_cursor(server: Served) -> None:
+    part = server.cardrail
+    bought(server)
+    ids, now = [], to_micros(part.clock.now())
+    with part.db.transaction() as tx:
+        supplier = get_supplier(tx, "secret-source").id
+        for number in range(5):
+            keep_notice(tx, supplier, Notice(f"id:{number}", "order.delivered", supplier_order_id=f"a-{number}"), number + 1)
+            one = Alert(new_id("alr"), "supplier.down", f"sup_{number}", AlertState.OPEN, 1, {"supplier": "fox"}, now, now)
+            insert_alert(tx, one)
+            ids.append(one.id)
+    with operator(server) as asking:
+        for path in ("/v1/operator/alerts", "/v1/operator/supplier-notices"):
+            pages, following = [], {}
+            while True:
+                page = asking.get(path, params={"limit": 2, **following}).json()
+                pages.append([one["id"] for one in page["data"]])
+                if page["next_cursor"] is None:
+                    break
+                following = {"cursor": page["next_cursor"]}
+            assert [len(one) for one in pages] == [2, 2, 1]
+            flat = [one for page in pages for one in page]
+            assert flat == sorted(set(flat), reverse=True)
+            if path.endswith("alerts"):
+                assert flat == ids[::-1]
+            assert_problem(
+                asking.get(path, params={**following, "state": "all" if "alerts" in path else "done"}), 400, "invalid_cursor"
+            )
+            assert_problem(asking.get(path, params={"limit": 501}), 400, "invalid_query")
+        assert_problem(asking.get("/v1/operator/alerts", params=following), 400, "invalid_cursor")

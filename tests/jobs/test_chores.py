@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from cardrail.jobs import Chore, Jobs
 from cardrail.jobs.retention import delete_finished
@@ -34,6 +35,16 @@ def test_a_chore_that_fails_is_tried_again_at_its_next_time(db: Database) -> Non
     jobs.start([Chore("stumble", "* * * * * *", fail_once)])
     assert eventually(lambda: len(tries) >= 2)
     jobs.stop()
+
+
+def test_a_chore_that_found_nothing_to_do_is_told_to_nobody_but_those_who_look_closely(db: Database) -> None:
+    jobs, ran = Jobs(db, pace=QUICK), iter([3])
+    with structlog.testing.capture_logs() as told:
+        jobs.start([Chore("tick", "* * * * * *", lambda: next(ran, 0))])
+        assert eventually(lambda: len([one for one in told if one["event"] == "chore done" and one["chore"] == "tick"]) >= 2)
+        jobs.stop()
+    levels = [one["log_level"] for one in told if one["event"] == "chore done" and one["chore"] == "tick"]
+    assert levels == ["info", *["debug"] * (len(levels) - 1)]
 
 
 def test_a_chore_of_an_older_release_no_longer_runs(db: Database) -> None:

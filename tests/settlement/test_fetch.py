@@ -19,6 +19,7 @@ from cardrail.settlement import (
     fetch_statement,
     fetch_yesterday,
     list_differences,
+    list_supplier_statements,
     reconciled_orders,
     resolve_difference,
     run_matching,
@@ -26,6 +27,7 @@ from cardrail.settlement import (
 from cardrail.sourcing import SUPPLY_VERSION, Connectors, NotSupported, StatementLine, put_mapping, put_product
 from cardrail.storage import Database, bump_version
 from cardrail.vault import create_key_file
+from tests.alerts.build import Watched
 from tests.build import NODE
 from tests.compat.conftest import shop as hub  # noqa: F401  # the served installation, under the name that it has here
 from tests.sourcing.build import Supplied, supplied
@@ -217,6 +219,61 @@ def test_yesterday_is_fetched_of_every_supplier_that_can_tell(shop: Supplied) ->
     assert fetched == [1, 0]
     with shop.db.read() as tx:
         assert list_differences(tx) == []
+
+
+def night(shop: Supplied, **time: float) -> int:
+    shop.clock.advance(**time)  # type: ignore[attr-defined]
+    return fetch_yesterday(shop.db, shop.clock, shop.audit, shop.connectors)
+
+
+def test_what_differs_at_night_alerts_until_it_is_resolved(shop: Supplied) -> None:
+    watched = Watched(shop, "supplier.statement_differs=mailto:books@shop.example")
+    supplier = telling(shop, [charged(shop.clock.now(), "85", "a-1"), charged(shop.clock.now(), "7", "a-9")])
+    shop.bought()
+    assert night(shop, days=1) == 1
+    (subject,) = watched.watch()
+    assert "Statements of A differ from our purchases: 2 differences wait (amount 1, only_theirs 1), 0 lines" in subject
+    with shop.db.read() as tx:
+        first, second = list_differences(tx, state="open")
+    resolve_difference(shop.db, shop.clock, shop.audit, first.id, Resolution.WRITE_OFF, node=NODE, actor="test")
+    supplier.told = [charged(shop.clock.now(), "3", "a-8")]
+    assert night(shop, days=1) == 1
+    assert (watched.watch(), watched.states(), watched.alerts()[0].count) == ([], ["notified"], 2)
+    assert watched.alerts()[0].facts["differences"] == 2
+    with shop.db.read() as tx:
+        left = list_differences(tx, state="open")
+    assert second.id in {one.id for one in left}
+    for one in left:
+        resolve_difference(shop.db, shop.clock, shop.audit, one.id, Resolution.WRITE_OFF, node=NODE, actor="test")
+    assert (watched.watch(), watched.states()) == ([], ["cleared"])
+
+
+def test_lines_that_cannot_be_read_alert_until_a_statement_is_whole(shop: Supplied) -> None:
+    watched = Watched(shop, "supplier.statement_differs=mailto:books@shop.example")
+    supplier = telling(shop, [StatementLine(shop.clock.now(), Money.parse("9", "USD"), "a-1")])
+    assert night(shop, days=1) == 1
+    (subject,) = watched.watch()
+    assert "0 differences wait (none), 1 lines could not be taken" in subject
+    supplier.told = []
+    assert night(shop, days=1) == 1
+    assert (watched.watch(), watched.states()) == ([], ["cleared"])
+
+
+def test_nights_that_were_missed_are_made_up_for_and_what_was_not_matched_is(
+    shop: Supplied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling(shop, [charged(shop.clock.now(), "80", "a-1")])
+    shop.bought()
+    assert night(shop, days=3) == 3
+    with monkeypatch.context() as patched:  # a process that dies between the two
+        patched.setattr("cardrail.settlement.fetch.run_matching", lambda *_args, **_facts: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            night(shop, days=1)
+    assert night(shop, hours=1) == 1
+    with shop.db.read() as tx:
+        assert [one.state for one in list_supplier_statements(tx)] == ["matched"] * 4
+        assert list_differences(tx) == []
+    assert night(shop, days=30) == 7
 
 
 def test_another_currency_is_a_bad_line(shop: Supplied) -> None:

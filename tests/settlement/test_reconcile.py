@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import resource
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +22,7 @@ from cardrail.settlement import (
     BadStatementLine,
     DifferenceResolved,
     ImportedStatement,
+    ImportReplaced,
     InvalidMapping,
     InvalidResolution,
     Mapping,
@@ -157,7 +160,6 @@ def test_a_line_is_read_as_the_mapping_says() -> None:
         ("A1,r1,2026-01-10,12.50,shipped", "Status", "none of the states"),
         ("A1,,2026-01-10,12.50,completed", "Client ref", "empty"),
         ("A1,r1,2026-01-10", None, "3 fields"),
-        ("A1,r0,2026-01-10,12.50,completed", "Client ref", "the same as line 2"),
         ('A1,"r1"x,2026-01-10,12.50,completed', None, "not CSV"),
         ("A1,r\x071,2026-01-10,12.50,completed", "Client ref", "cannot be printed"),
     ],
@@ -385,6 +387,58 @@ def test_what_an_import_that_died_left_is_taken_away_by_the_next(ledgers: Ledger
     with pytest.raises(UnreadableStatement):
         take(HEADER.encode() + GOOD.encode() * 1 + b"\xff\n")
     take(HEADER + GOOD)
+
+
+@pytest.mark.prove
+def test_a_file_of_any_length_is_taken_in_pieces_and_a_line_that_comes_twice_is_told_however_far_the_first(
+    ledgers: Ledgers, take: Import, full_counts: bool, proved: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 1_000_000 if full_counts else 400
+    if not full_counts:
+        monkeypatch.setattr("cardrail.settlement.reconcile.WRITTEN", 50)
+    world, lines = ledgers.world, [HEADER]
+    lines += [f"A{n * 7_919 % count},r{n * 7_919 % count:07d},2026-01-10,{n % 999 + 1}.50,completed\n" for n in range(count)]
+    lines.append(lines[2])
+    told: list[tuple[int, int]] = []
+    with pytest.raises(BadLines) as refused:
+        take("".join(lines), progress=lambda done, read: told.append((done, read)))
+    assert (refused.value.facts["count"], refused.value.facts["line"], refused.value.facts["column"]) == (
+        1,
+        count + 2,
+        "Client ref",
+    )
+    assert [one.problem for one in refused.value.facts["lines"]] == ["the same as line 3"]  # type: ignore[attr-defined]
+    assert told[-1] == (count, len("".join(lines)))
+    with world.db.read() as tx:
+        for name in ("supplier_statements", "supplier_lines"):
+            assert tx.execute(sa.select(sa.func.count()).select_from(metadata.tables[name])).scalar_one() == 0
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    imported = take("".join(lines[:-1]))
+    seconds, grown = time.monotonic() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    assert (imported.statement.lines, imported.bad) == (count, [])
+    assert grown <= 60
+    began = time.monotonic()
+    done = run_matching(world.db, world.clock, world.audit, imported.statement.id, actor="test")
+    assert done.counts["only_theirs"] == count
+    proved(
+        f"{world.db.backend}: {count:,} lines taken in {seconds:.0f} s (+{grown} MB), {time.monotonic() - began:.0f} s matched"
+    )
+
+
+def test_of_two_imports_of_one_file_at_once_one_is_taken_whole(ledgers: Ledgers, take: Import) -> None:
+    """The second begins while the first reads: the first ends, and takes nothing of the second with it."""
+    begun: list[ImportedStatement] = []
+
+    def second(_done: int, _read: int) -> None:
+        if not begun:
+            begun.append(take(text))
+
+    text = HEADER + GOOD + GOOD.replace("r1", "r2")
+    with pytest.raises((ImportReplaced, StatementImported)):
+        take(text, progress=second)
+    with ledgers.world.db.read() as tx:
+        assert [one.lines for one in list_supplier_statements(tx)] == [2]
+        assert tx.execute(sa.select(sa.func.count()).select_from(metadata.tables["supplier_lines"])).scalar_one() == 2
 
 
 def platform(ledgers: Ledgers, purpose: Purpose) -> int:

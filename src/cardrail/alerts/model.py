@@ -62,6 +62,11 @@ KINDS: Final[dict[str, Kind]] = {
         ("supplier.cost_held",),
         ends_after=_DAY,
     ),
+    "supplier.statement_differs": Kind(
+        "Statements of {supplier} differ from our purchases: {differences} differences wait ({kinds}), {left_out} lines could not be "
+        "taken. See `cardrail reconcile differences --state open`.",
+        ("supplier.statement_differs",),
+    ),
     "supplier.notice_held": Kind(
         "A webhook of {supplier} waits for a human: {because}. See `cardrail supplier webhook list --state review`.",
         ("supplier.notice_held",),

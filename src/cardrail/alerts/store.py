@@ -74,13 +74,15 @@ def load_alerts(tx: Tx, ids: Collection[str]) -> dict[str, Alert]:
     return {row.id: _alert(row) for row in tx.execute(_BY_ID, {"ids": list(ids)})}
 
 
-def list_alerts(tx: Tx, *, everything: bool, kind: str | None, limit: int) -> list[Alert]:
-    """The newest first."""
+def list_alerts(tx: Tx, *, everything: bool, kind: str | None, limit: int, before: str | None = None) -> list[Alert]:
+    """The newest first; those before an id."""
     query = sa.select(alerts)
     if not everything:
         query = query.where(sa.literal_column("alerts.state <> 'cleared'"))
     if kind is not None:
         query = query.where(_a.kind == kind)
+    if before is not None:
+        query = query.where(_a.id < before)
     return [_alert(row) for row in tx.execute(query.order_by(_a.id.desc()).limit(limit))]
 
 

@@ -20,6 +20,7 @@ from cardrail.jobs import Jobs
 from cardrail.kernel import Mode, PartnerId, currency, format_minor, new_id, to_micros
 from cardrail.ledger import low_wallets
 from cardrail.orders import still_in_review
+from cardrail.settlement import differing_suppliers
 from cardrail.sourcing import down_suppliers, dry_suppliers, find_supplier
 from cardrail.storage import Database, Event, Tx, read_types, sequenced_through
 from cardrail.vault import low_denominations
@@ -39,6 +40,7 @@ _STILL: Final[dict[str, Callable[[Tx], set[str]]]] = {
     "stock.low": low_denominations,
     "supplier.balance_low": dry_suppliers,
     "supplier.down": down_suppliers,
+    "supplier.statement_differs": differing_suppliers,
     "endpoint.disabled": disabled_endpoints,
 }
 """Kind → the subjects of which it is so now."""

@@ -334,8 +334,8 @@ RETRY_SECONDS: Final = {"unavailable": 2, "outcome_unknown": 2, "queue_full": 1,
 SAFE_FACTS: Final = frozenset(
     {
         "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected", "expired",
-        "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "position", "product",
-        "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted",
+        "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "position",
+        "product", "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted",
         "window",
     }
 )  # fmt: skip

@@ -62,6 +62,7 @@ class Gate:
         self._tokens = parts.tokens
         self._credentials: CredentialBook = parts.credentials
         self._rates = parts.rates
+        self._operator_per_minute: int = parts.settings.operator_requests_per_minute
         self._catalog = parts.catalog
         self._threads = threads
         self._proxies = parse_networks(parts.settings.trusted_proxies.split())
@@ -78,15 +79,18 @@ class Gate:
             await self.freshen()
         principal = await self.authenticate(scope)
         structlog.contextvars.bind_contextvars(partner_id=principal.partner_id)
-        await self._limit(scope, principal)
+        await self._limit(
+            scope, principal.api_key_id, principal.limits.requests_per_minute if principal.limits is not None else None
+        )
         if needed is not None:
             principal.require(needed)
         return principal
 
     async def admit_operator(self, scope: Any, needed: str | None) -> OperatorKey:
-        """The operator's key of the request, which has the scope ``needed``. No partner's credential is looked up here.
+        """The operator's key of the request, which has the scope ``needed`` and is within its rate limit. No partner's credential is looked
+        up here.
 
-        Raises MissingCredentials, what ``load_operator_key`` raises, TooManyFailures, ScopeMissing; Unavailable.
+        Raises MissingCredentials, what ``load_operator_key`` raises, TooManyFailures, TooManyRequests, ScopeMissing; Unavailable.
         """
         origin = scope[ORIGIN] = self.origin_of(scope)
         token = token_of(scope["headers"])
@@ -97,6 +101,7 @@ class Gate:
             await self.count_failure(origin, refusal)
             raise
         structlog.contextvars.bind_contextvars(operator_key=key.id)
+        await self._limit(scope, key.id, self._operator_per_minute or None)
         if needed is not None:
             key.require(needed)
         scope[OPERATOR_KEY] = key
@@ -199,11 +204,11 @@ class Gate:
             origin = str(address)
         return origin
 
-    async def _limit(self, scope: Any, principal: Principal) -> None:
-        per_minute = principal.limits.requests_per_minute if principal.limits is not None else None
+    async def _limit(self, scope: Any, key_id: str, per_minute: int | None) -> None:
+        """Count a request of this key. Raises TooManyRequests."""
         if per_minute is None:
             return
-        rate = await self._counted(lambda: self._rates.hit(principal.api_key_id, per_minute))
+        rate = await self._counted(lambda: self._rates.hit(key_id, per_minute))
         if rate is None:
             return
         headers: Headers = scope.setdefault(HEADERS, [])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from cardrail.api.wire import END, LimitParameter, MoneyOut, _Query
+from cardrail.api.wire import END, CursorParameter, LimitParameter, MoneyOut, _Query
 
 Timestamp = Annotated[str, Meta(examples=["2026-05-04T10:31:07.123456Z"])]
 
@@ -61,6 +61,7 @@ class AlertQuery(_Query):
     """Which alerts."""
 
     limit: LimitParameter = 50
+    cursor: CursorParameter | None = None
     state: Annotated[Literal["open", "all"], Meta(description="`all`: those that are over, too.")] = "open"
     kind: Annotated[str, Meta(pattern=r"^[a-z_.]{1,40}" + END)] | None = None
 
@@ -86,6 +87,7 @@ class NoticeQuery(_Query):
     """Which of suppliers' webhooks."""
 
     limit: LimitParameter = 50
+    cursor: CursorParameter | None = None
     state: Literal["waiting", "done", "review", "dismissed"] | None = None
     supplier_id: Annotated[str, Meta(pattern=r"^sup_[0-9A-Z]{26}" + END)] | None = None
 

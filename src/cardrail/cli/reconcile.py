@@ -56,7 +56,7 @@ def import_(
 ) -> None:
     """Take a supplier's statement, whole or not at all; nothing is booked by it. Then run `cardrail reconcile run`."""
     with open_context() as ctx, _progress() as progress:
-        task = progress.add_task("Lines", total=None)
+        task = progress.add_task("Lines", total=file.stat().st_size)
         rules = parse_mapping(mapping.read_text())
         try:
             taken = import_supplier_file(
@@ -72,7 +72,7 @@ def import_(
                 until=micros_of(until),
                 refuse_bad=on_error == "refuse",
                 actor="cli",
-                progress=lambda done: progress.update(task, completed=done, description=f"{done} lines"),
+                progress=lambda done, read: progress.update(task, completed=read, description=f"{done} lines"),
             )
         except BadLines as error:
             _end_bad(error)
@@ -123,7 +123,9 @@ def fetch(
 def run(statement: StatementArg, as_json: AsJson = False) -> None:
     """Match a statement, order by order, and list what differs. It can be run again; what was resolved stays so."""
     with open_context() as ctx, _progress() as progress:
-        task = progress.add_task("Comparing", total=None)
+        with ctx.db.read() as tx:
+            most = get_supplier_statement(tx, statement).lines
+        task = progress.add_task("Comparing", total=most or None)
         done = run_matching(
             ctx.db,
             ctx.clock,

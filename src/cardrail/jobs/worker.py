@@ -246,7 +246,7 @@ class Worker:
                 return step.function(datasource.sql_session().connection(), *args, **kwargs)
 
         durable = datasource.transaction(name=step.name, isolation_level=ISOLATION[self._work.db.backend])  # type: ignore[call-overload]  # a Literal
-        return durable(run)  # type: ignore[no-any-return]
+        return durable(run)  # type: ignore[no-any-return]  # likewise: the library's type is lost with it
 
     def _guarded(self, name: str, body: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -262,7 +262,8 @@ class Worker:
             with self._running.one(), _told(chore.name):
                 started = time.monotonic()
                 result = chore.run()
-                log.info("chore done", chore=chore.name, result=result, seconds=round(time.monotonic() - started, 3))
+                tell = log.info if result else log.debug  # most find nothing to do, every few seconds
+                tell("chore done", chore=chore.name, result=result, seconds=round(time.monotonic() - started, 3))
 
         return DBOS.workflow(name=f"chore.{chore.name}")(run)
 

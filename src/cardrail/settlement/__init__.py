@@ -9,6 +9,7 @@ from cardrail.settlement.errors import (
     ExportNotFound,
     ExportNotReady,
     FormatUnavailable,
+    ImportReplaced,
     InvalidExport,
     InvalidLink,
     InvalidMapping,
@@ -38,7 +39,7 @@ from cardrail.settlement.exports import (
     sign_link,
     sweep_exports,
 )
-from cardrail.settlement.fetch import fetch_statement, fetch_yesterday
+from cardrail.settlement.fetch import differing_suppliers, fetch_statement, fetch_yesterday
 from cardrail.settlement.files import (
     RECONCILIATION_COLUMNS,
     STATEMENT_COLUMNS,
@@ -136,6 +137,7 @@ __all__ = [
     "ExportNotReady",
     "Format",
     "FormatUnavailable",
+    "ImportReplaced",
     "ImportedStatement",
     "InvalidExport",
     "InvalidLink",
@@ -185,6 +187,7 @@ __all__ = [
     "compare",
     "csv_header",
     "csv_rows",
+    "differing_suppliers",
     "draft_statement",
     "enqueue_export",
     "fetch_statement",

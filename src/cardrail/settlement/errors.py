@@ -11,7 +11,7 @@ SettlementError
 │   └── InvalidLink
 └── ReconcileError
     ├── InvalidMapping, UnreadableStatement, BadLines
-    ├── SupplierStatementNotFound, StatementImported
+    ├── SupplierStatementNotFound, StatementImported, ImportReplaced
     └── DifferenceNotFound, DifferenceResolved, InvalidResolution
 """
 
@@ -140,6 +140,12 @@ class StatementImported(ReconcileError):
     """This very file was imported already for this supplier."""
 
     code = "statement_imported"
+
+
+class ImportReplaced(ReconcileError):
+    """The same file was begun to be imported anew; this import ended, and left nothing."""
+
+    code = "import_replaced"
 
 
 class DifferenceNotFound(ReconcileError):

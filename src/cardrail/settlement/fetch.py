@@ -16,19 +16,32 @@ from typing import Final
 import structlog
 
 from cardrail.kernel import CardrailError, Clock, rfc3339, to_micros
+from cardrail.settlement import reconcile_store as store
 from cardrail.settlement.errors import InvalidPeriod, StatementImported
 from cardrail.settlement.match import FREE, PurchaseState, TheirLine
 from cardrail.settlement.read_statement import BadStatementLine
 from cardrail.settlement.reconcile import ImportedStatement, import_lines, our_states, run_matching
 from cardrail.settlement.reconcile_store import SupplierStatement
-from cardrail.sourcing import Connectors, Supplier, SupplierState, get_supplier, list_suppliers, supplier_lines
+from cardrail.sourcing import (
+    Connectors,
+    Supplier,
+    SupplierState,
+    get_supplier,
+    list_suppliers,
+    load_health,
+    supplier_lines,
+    tell_supplier,
+)
 from cardrail.sourcing import StatementLine as SupplierLine
-from cardrail.storage import AuditLog, Database
+from cardrail.storage import AuditLog, Database, Tx
 
 log = structlog.get_logger("cardrail.settlement")
 
 SLACK: Final = timedelta(hours=1)
 """How much later than we asked a supplier may note an order."""
+DAYS_MAX: Final = 7
+"""How many days back the nightly run makes up for what it missed."""
+ACTOR: Final = "system"
 _CHARGES: Final = frozenset({"order", "refund"})
 
 
@@ -88,11 +101,12 @@ def fetch_statement(
 
 
 def fetch_yesterday(db: Database, clock: Clock, audit: AuditLog, connectors: Connectors) -> int:
-    """The UTC day that is over, of every active supplier that has a statement: fetched and matched; how many were.
+    """The UTC day that is over, of every active supplier that has a statement: fetched and matched; how many days were.
 
-    One that does not answer is asked again by the next run of the chore, or by hand; it keeps nobody from the next.
+    Days of the last week that are missing, because the supplier did not answer then or no worker ran, are made up for. One that does not
+    answer keeps nobody from the next. What differs becomes the event supplier.statement_differs.
     """
-    until = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     with db.read() as tx:
         active = [one for one in list_suppliers(tx) if one.state is SupplierState.ACTIVE]
     count = 0
@@ -100,24 +114,58 @@ def fetch_yesterday(db: Database, clock: Clock, audit: AuditLog, connectors: Con
         try:
             if not connectors.of(one).capabilities.has_statement:
                 continue
-            taken = fetch_statement(
-                db, clock, audit, connectors, one.id, until - timedelta(days=1), until, refuse_bad=False, actor="system"
-            )
-            _tell(one, run_matching(db, clock, audit, taken.statement.id, actor="system"))
-            count += 1
-        except StatementImported:
-            continue
+            for day in range(1, DAYS_MAX + 1):
+                until = midnight - timedelta(days=day - 1)
+                if to_micros(until) <= one.created_at:
+                    break
+                count += _fetch_day(db, clock, audit, connectors, one, until)
         except CardrailError as error:
             log.warning("a supplier's statement could not be fetched", supplier=one.name, reason=error.code)
     return count
 
 
-def _tell(supplier: Supplier, done: SupplierStatement) -> None:
-    """Differences wait for a person: they are worth a line that is seen."""
-    differing = sum(count for kind, count in done.counts.items() if kind != "equal")
-    if differing or done.refused:
-        counts = {kind: count for kind, count in done.counts.items() if count}
-        log.warning("a supplier's statement differs", supplier=supplier.name, statement=done.id, **counts)
+def _fetch_day(db: Database, clock: Clock, audit: AuditLog, connectors: Connectors, one: Supplier, until: datetime) -> int:
+    """Fetch the day that ends then and match it, unless that was done; how many times. Raises as ``fetch_statement`` does."""
+    since = until - timedelta(days=1)
+    with db.read() as tx:
+        known = store.of_period(tx, one.name, to_micros(since), to_micros(until), ACTOR)
+    if known is not None and known.state == "matched":
+        return 0
+    try:
+        known = (
+            known or fetch_statement(db, clock, audit, connectors, one.id, since, until, refuse_bad=False, actor=ACTOR).statement
+        )
+    except StatementImported:  # by hand, who then saw what differs
+        return 0
+    _tell(db, clock, one, run_matching(db, clock, audit, known.id, actor=ACTOR))
+    return 1
+
+
+def _tell(db: Database, clock: Clock, supplier: Supplier, done: SupplierStatement) -> None:
+    """Differences wait for a person: the operator is told, of all that are open with this supplier."""
+    counts = {kind: count for kind, count in done.counts.items() if count and kind != "equal"}
+    if not counts and not done.refused:
+        return
+    log.warning("a supplier's statement differs", supplier=supplier.name, statement=done.id, refused=done.refused, **counts)
+    with db.transaction() as tx:
+        load_health(tx, supplier.id, lock=True)
+        still = store.open_counts(tx, supplier.name, supplier.mode)
+        data = {
+            "statement_id": done.id,
+            "differences": sum(still.values()),
+            "kinds": ", ".join([f"{kind} {count}" for kind, count in still.items()]) or "none",
+            "left_out": done.refused,
+        }
+        tell_supplier(tx, "supplier.statement_differs", supplier.id, supplier.mode.value, to_micros(clock.now()), data)
+
+
+def differing_suppliers(tx: Tx) -> set[str]:
+    """Those of whom a difference waits for a decision, or whose newest statement has lines that could not be taken; by id."""
+    return {
+        one.id
+        for one in list_suppliers(tx)
+        if store.open_counts(tx, one.name, one.mode) or store.left_out(tx, one.name, one.mode)
+    }
 
 
 def _purchases(

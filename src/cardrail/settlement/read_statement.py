@@ -96,13 +96,13 @@ def read_statement(
 ) -> Iterator[TheirLine | BadStatementLine]:
     """Each line of the file, as a record or as what is wrong with it; streamed. Amounts are in ``currency_code``.
 
-    Dates outside [since, until) are bad lines. Raises UnreadableStatement where the file as a whole is not what the mapping says.
+    Dates outside [since, until) are bad lines; whether a line comes twice is seen when it is written, so that no memory grows with the
+    file. Raises UnreadableStatement where the file as a whole is not what the mapping says.
     """
     lines = _Lines(file, mapping.encoding)
     reader = csv.reader(lines, delimiter=mapping.delimiter, strict=True)
     places = _header(reader, mapping, lines)
     shape = _Shape(mapping, currency_code, currency(currency_code).digits, places, since, until)
-    seen: dict[int, int] = {}
     for number, fields in _records(reader, lines):
         if isinstance(fields, BadStatementLine):
             yield fields
@@ -110,15 +110,9 @@ def read_statement(
         if not fields:
             continue  # an empty line
         try:
-            one = shape.line(number, fields)
+            yield shape.line(number, fields)
         except _Bad as bad:
             yield BadStatementLine(number, bad.column, bad.problem)
-            continue
-        first = seen.setdefault(hash(one.key), number)
-        if first == number:
-            yield one
-        else:
-            yield BadStatementLine(number, getattr(mapping.columns, mapping.match_by), f"the same as line {first}")
     if lines.is_cut and mapping.final_newline:
         yield BadStatementLine(lines.number, None, "the file ends without a line end: it may be cut off")
 

@@ -22,6 +22,7 @@ from cardrail.settlement.errors import (
     BadLines,
     DifferenceNotFound,
     DifferenceResolved,
+    ImportReplaced,
     InvalidResolution,
     StatementImported,
     SupplierStatementNotFound,
@@ -35,9 +36,14 @@ from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 from cardrail.vault import LotState, supplier_lots
 
 CHUNK: Final = 1_000
+"""Purchases and lines that are compared at a time."""
+WRITTEN: Final = 5_000
+"""Rows that are written or deleted in one transaction: a commit costs a flush, and orders wait for a long one."""
 BAD_MAX: Final = 1_000
 """Bad lines that are listed; the rest is counted."""
 Progress = Callable[[int], None]
+FileProgress = Callable[[int, int], None]
+"""Called with lines taken, and bytes read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,12 @@ def import_supplier_file(
     until: int | None = None,
     refuse_bad: bool = True,
     actor: str,
-    progress: Progress = lambda _done: None,
+    progress: FileProgress = lambda _lines, _bytes: None,
 ) -> ImportedStatement:
     """Take a supplier's CSV file: all of it or nothing, or with ``refuse_bad=False`` all but its bad lines, which are listed.
 
-    Raises UnreadableStatement, BadLines (with the first of them), StatementImported.
+    It is read and written in pieces: memory does not grow with it.
+    Raises UnreadableStatement, BadLines (with the first of them), StatementImported, ImportReplaced.
     """
     with path.open("rb") as file:
         mark = hashlib.file_digest(file, "sha256").hexdigest()
@@ -89,7 +96,8 @@ def import_supplier_file(
             until=until,
             refuse_bad=refuse_bad,
             actor=actor,
-            progress=progress,
+            key_column=getattr(mapping.columns, mapping.match_by),
+            progress=lambda done: progress(done, file.tell()),
         )
 
 
@@ -109,11 +117,13 @@ def import_lines(
     refuse_bad: bool = True,
     may_be_empty: bool = False,
     actor: str,
+    key_column: str | None = None,
     progress: Progress = lambda _done: None,
 ) -> ImportedStatement:
     """Take a statement's lines from wherever they come (a file, a connector). Raises as ``import_supplier_file`` does.
 
-    ``may_be_empty``: no line at all says that nothing was bought, where a file without one is more likely broken.
+    ``may_be_empty``: no line at all says that nothing was bought, where a file without one is more likely broken. ``key_column``: the
+    header of what lines are matched by, for those that come twice.
     """
     one = SupplierStatement(
         id=new_id("sst"),
@@ -133,23 +143,25 @@ def import_lines(
     )
 
     def begin(tx: Tx) -> None:
-        store.delete_loading(tx, supplier, content_hash)
         if store.is_imported(tx, supplier, content_hash):
             raise StatementImported(supplier=supplier, name=name)
         store.insert_statement(tx, one)
 
+    _take_away(db, supplier, content_hash)
     in_tx(db, begin)
     bad = _Bad()
     try:
-        lines = _load(db, one.id, found, bad, progress)
+        lines = _load(db, one.id, found, bad, key_column, progress)
         _check_taken(lines or int(may_be_empty), bad, refuse_bad=refuse_bad)
     except BaseException:
-        in_tx(db, lambda tx: store.delete_loading(tx, supplier, content_hash))
+        _take_away(db, supplier, content_hash, one.id)
         raise
 
     def finish(tx: Tx) -> SupplierStatement:
         if store.is_imported(tx, supplier, content_hash):
             raise StatementImported(supplier=supplier, name=name)
+        if not store.is_loading(tx, one.id):
+            raise ImportReplaced(supplier=supplier, name=name)
         store.open_statement(tx, one.id, lines, bad.count)
         details = {"supplier": supplier, "name": name, "lines": lines, "refused": bad.count, "sha256": content_hash}
         audit.append(tx, [audit_entry(clock.now(), actor, "supplier_statement.imported", one.id, details=details)])
@@ -180,22 +192,49 @@ def _check_taken(lines: int, bad: _Bad, *, refuse_bad: bool) -> None:
         raise UnreadableStatement(reason="it has no line that can be taken")
 
 
-def _load(db: Database, statement_id: str, found: Iterable[TheirLine | BadStatementLine], bad: _Bad, progress: Progress) -> int:
-    """Write the lines in pieces, which nobody sees before the statement is opened; how many."""
+def _take_away(db: Database, supplier: str, content_hash: str, statement_id: str | None = None) -> None:
+    """Delete what imports of this content, or this one, left unfinished, in pieces: nobody sees it, and no order is to wait for it."""
+    for given_up in in_tx(db, lambda tx: store.give_up_loading(tx, supplier, content_hash, statement_id)):
+        while in_tx(db, lambda tx, of=given_up: store.delete_given_up(tx, of, WRITTEN)):  # type: ignore[misc]  # lambda default
+            pass
 
-    def good() -> Iterator[TheirLine]:
-        for one in found:
-            if isinstance(one, BadStatementLine):
-                bad.add(one)
-            else:
-                yield one
 
-    lines, source = 0, good()
-    while chunk := list(islice(source, CHUNK)):
-        in_tx(db, lambda tx, rows=chunk: store.insert_lines(tx, statement_id, rows))  # type: ignore[misc]  # lambda default
-        lines += len(chunk)
+def _load(
+    db: Database,
+    statement_id: str,
+    found: Iterable[TheirLine | BadStatementLine],
+    bad: _Bad,
+    key_column: str | None,
+    progress: Progress,
+) -> int:
+    """Write the lines in pieces, which nobody sees before the statement is opened; how many. Raises ImportReplaced."""
+    lines, source = 0, iter(found)
+    while chunk := list(islice(source, WRITTEN)):
+        told = [one for one in chunk if isinstance(one, BadStatementLine)]
+        good = [one for one in chunk if isinstance(one, TheirLine)]
+        twice = in_tx(db, lambda tx, rows=good: _write(tx, statement_id, rows)) if good else []  # type: ignore[misc]  # lambda default
+        told += [BadStatementLine(one.line, key_column, f"the same as line {first}") for one, first in twice]
+        for one in sorted(told, key=lambda one: one.line):
+            bad.add(one)
+        lines += len(good) - len(twice)
         progress(lines)
     return lines
+
+
+def _write(tx: Tx, statement_id: str, lines: list[TheirLine]) -> list[tuple[TheirLine, int]]:
+    """Write those that are new; the others, each with the line that it repeats. Raises ImportReplaced."""
+    if not store.is_loading(tx, statement_id):
+        raise ImportReplaced(statement_id=statement_id)
+    known = store.numbers_by_key(tx, statement_id, [one.key for one in lines])
+    fresh, twice = [], []
+    for one in lines:
+        first = known.setdefault(one.key, one.line)
+        if first == one.line:
+            fresh.append(one)
+        else:
+            twice.append((one, first))
+    store.insert_lines(tx, statement_id, fresh)
+    return twice
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------
@@ -210,12 +249,13 @@ def run_matching(
     """
     with db.read() as tx:
         one = _statement(tx, statement_id)
-    in_tx(db, lambda tx: store.forget_open(tx, statement_id))
+    while in_tx(db, lambda tx: store.forget_open(tx, statement_id, WRITTEN)):
+        pass
     counts = dict.fromkeys([kind.value for kind in MatchKind], 0)
     done = 0
     with db.read() as tx:
         found = _matches(tx, one)
-        while chunk := list(islice(found, CHUNK)):
+        while chunk := list(islice(found, WRITTEN)):
             for match in chunk:
                 counts[match.kind.value] += 1
             now = to_micros(clock.now())

@@ -71,6 +71,7 @@ class Difference:
 # --- statements -------------------------------------------------------------------------------------------------------
 
 _s = supplier_statements.c
+_l = supplier_lines.c
 _ALL: Final = sa.select(*_s)
 
 
@@ -85,12 +86,32 @@ def is_imported(tx: Tx, supplier: str, content_hash: str) -> bool:
     return bool(tx.execute(query).scalar_one())
 
 
-def delete_loading(tx: Tx, supplier: str, content_hash: str) -> None:
-    """Take away what an import of this content left unfinished."""
-    query = sa.select(_s.id).where(_s.supplier == supplier, _s.content_hash == content_hash, _s.state == "loading")
-    for statement_id in tx.execute(query).scalars().all():
-        tx.execute(sa.delete(supplier_lines).where(supplier_lines.c.statement_id == statement_id))
-        tx.execute(sa.delete(supplier_statements).where(_s.id == statement_id))
+GONE: Final = "gone "
+"""How the content of an import begins that does not go on, and whose lines are being taken away."""
+
+
+def give_up_loading(tx: Tx, supplier: str, content_hash: str, statement_id: str | None = None) -> list[str]:
+    """Say of unfinished imports of this content, or of this one, that they do not go on; those, and what earlier ones left of others."""
+    whose = (_s.supplier == supplier, _s.state == "loading")
+    which = _s.content_hash == content_hash if statement_id is None else _s.id == statement_id
+    tx.execute(sa.update(supplier_statements).where(*whose, which).values(content_hash=GONE + _s.id))
+    return list(tx.execute(sa.select(_s.id).where(*whose, _s.content_hash.startswith(GONE))).scalars())
+
+
+def is_loading(tx: Tx, statement_id: str) -> bool:
+    """Whether the import goes on; nobody gives it up before this transaction ends."""
+    query = sa.select(_s.content_hash).where(_s.id == statement_id, _s.state == "loading").with_for_update()
+    mark = tx.execute(query).scalar()
+    return mark is not None and not mark.startswith(GONE)
+
+
+def delete_given_up(tx: Tx, statement_id: str, most: int) -> bool:
+    """Take away some lines of an import that was given up, in the end itself; whether there may be more."""
+    some = sa.select(_l.key).where(_l.statement_id == statement_id).limit(most)
+    if tx.execute(sa.delete(supplier_lines).where(_l.statement_id == statement_id, _l.key.in_(some))).rowcount:
+        return True
+    tx.execute(sa.delete(supplier_statements).where(_s.id == statement_id))
+    return False
 
 
 def open_statement(tx: Tx, statement_id: str, lines: int, refused: int) -> None:
@@ -115,6 +136,15 @@ def list_statements(tx: Tx, *, supplier: str | None = None, limit: int = 50) -> 
     return [_statement(row) for row in tx.execute(query)]
 
 
+def of_period(tx: Tx, supplier: str, since: int, until: int, actor: str) -> SupplierStatement | None:
+    """What this actor imported of a supplier for exactly this period, the newest."""
+    query = _ALL.where(
+        _s.supplier == supplier, _s.since == since, _s.until == until, _s.imported_by == actor, _s.state != "loading"
+    )
+    row = tx.execute(query.order_by(_s.id.desc()).limit(1)).first()
+    return _statement(row) if row else None
+
+
 def _statement(row: Any) -> SupplierStatement:
     return SupplierStatement(
         id=row.id,
@@ -137,11 +167,13 @@ def _statement(row: Any) -> SupplierStatement:
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 
-_l = supplier_lines.c
 _LINE: Final = ("statement_id", "key", "line", "our_reference", "their_reference", "sku", "amount_minor", "state", "at")
 _insert_lines: Final = bulk_insert(supplier_lines, *_LINE)
 _LINES: Final = sa.select(*_l).where(_l.statement_id == sa.bindparam("of"))
 _BY_KEY: Final = _LINES.where(_l.key.in_(sa.bindparam("keys", expanding=True)))
+_NUMBERS: Final = sa.select(_l.key, _l.line).where(
+    _l.statement_id == sa.bindparam("of"), _l.key.in_(sa.bindparam("keys", expanding=True))
+)
 _AFTER: Final = _LINES.where(_l.key > sa.bindparam("after")).order_by(_l.key).limit(sa.bindparam("most"))
 
 
@@ -163,6 +195,11 @@ def insert_lines(tx: Tx, statement_id: str, lines: Iterable[TheirLine]) -> None:
             for one in lines
         ],
     )
+
+
+def numbers_by_key(tx: Tx, statement_id: str, keys: Sequence[str]) -> dict[str, int]:
+    """Which of these keys the statement has already, and in which line."""
+    return {key: int(line) for key, line in tx.execute(_NUMBERS, {"of": statement_id, "keys": list(keys)})}
 
 
 def lines_by_key(tx: Tx, statement_id: str, keys: Sequence[str]) -> dict[str, TheirLine]:
@@ -212,9 +249,11 @@ _RESOLVED: Final = sa.select(_d.key).where(
 )
 
 
-def forget_open(tx: Tx, statement_id: str) -> None:
-    """Take away what an earlier matching found and nobody has resolved: the next one finds it again, if it is still so."""
-    tx.execute(sa.delete(differences).where(_d.statement_id == statement_id, _d.state == "open"))
+def forget_open(tx: Tx, statement_id: str, most: int) -> bool:
+    """Take away some of what an earlier matching found and nobody has resolved: the next one finds it again, if it is still so. Whether
+    there may be more."""
+    some = sa.select(_d.id).where(_d.statement_id == statement_id, _d.state == "open").limit(most)
+    return tx.execute(sa.delete(differences).where(_d.id.in_(some))).rowcount > 0
 
 
 def save_matches(tx: Tx, one: SupplierStatement, found: Sequence[Match], now: int) -> None:
@@ -282,6 +321,24 @@ def list_differences(
         if given is not None:
             query = query.where(column == given)
     return [_difference(row) for row in tx.execute(query)]
+
+
+def open_counts(tx: Tx, supplier: str, mode: Mode) -> dict[str, int]:
+    """Kind → how many differences with a supplier nobody has resolved, over all its statements."""
+    query = (
+        sa.select(_d.kind, sa.func.count())
+        .join(supplier_statements, _s.id == _d.statement_id)
+        .where(_s.supplier == supplier, _s.mode == mode.value, _d.state == "open")
+        .group_by(_d.kind)
+        .order_by(_d.kind)
+    )
+    return {kind: int(count) for kind, count in tx.execute(query)}
+
+
+def left_out(tx: Tx, supplier: str, mode: Mode) -> int:
+    """Lines of a supplier's newest statement that could not be taken."""
+    query = sa.select(_s.refused).where(_s.supplier == supplier, _s.mode == mode.value, _s.state != "loading")
+    return int(tx.execute(query.order_by(_s.id.desc()).limit(1)).scalar() or 0)
 
 
 def set_owner(tx: Tx, difference_id: str, owner: str) -> None:

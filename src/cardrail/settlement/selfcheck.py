@@ -58,12 +58,12 @@ def self_check(db: Database, clock: Clock, audit: AuditLog) -> list[Finding]:
 
 
 def close_and_tell(db: Database, clock: Clock, audit: AuditLog) -> str:
-    """Close what is due; wallets that could not be closed become the event books.drift. How many closed, and how many failed."""
+    """Close what is due; wallets that could not be closed become the event books.drift. How many closed and failed; empty: none was due."""
     done = close_due(db, clock, audit)
     if done.failed:
         with db.transaction() as tx:
             _tell(tx, done.failed, to_micros(clock.now()))
-    return f"{len(done.closed)} closed, {len(done.failed)} failed"
+    return f"{len(done.closed)} closed, {len(done.failed)} failed" if done.closed or done.failed else ""
 
 
 _LAST: Final = sa.select(sa.func.coalesce(sa.func.max(events.c.subject_seq), 0)).where(events.c.subject_id == SUBJECT)

@@ -116,13 +116,17 @@ def load_notice(tx: Tx, notice_id: str, *, lock: bool = False) -> Any:
     return row
 
 
-def list_notices(tx: Tx, *, supplier_id: str | None = None, state: str | None = None, limit: int = 50) -> list[Any]:
-    """The newest first."""
+def list_notices(
+    tx: Tx, *, supplier_id: str | None = None, state: str | None = None, limit: int = 50, before: str | None = None
+) -> list[Any]:
+    """The newest first; those before an id."""
     query = sa.select(supplier_notices, suppliers.c.name.label("supplier")).join(suppliers, suppliers.c.id == _n.supplier_id)
     if supplier_id is not None:
         query = query.where(_n.supplier_id == supplier_id)
     if state is not None:
         query = query.where(_n.state == state)
+    if before is not None:
+        query = query.where(_n.id < before)
     return list(tx.execute(query.order_by(_n.id.desc()).limit(limit)))
 
 

@@ -78,7 +78,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         "not paid",
     ),
     "order.refunded": _order(
-        "Money was given back; the codes stay. `units`: whose it was, by line and position; absent where it is a rebate on the whole order.",
+        "Money was given back; the codes stay. `units`: which were paid back, by line and position; absent where it is a rebate on all.",
         "FULFILLED",
         "FULFILLED",
         "goodwill",
