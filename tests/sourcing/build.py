@@ -147,6 +147,12 @@ class Supplied(World):
         with self.db.read() as tx:
             return {(one.purpose.value, one.currency): one.balance_minor for one in platform_balances(tx)}
 
+    def owed(self, code: str = "INR") -> int:
+        """What all suppliers together have charged, by our books."""
+        with self.db.read() as tx:
+            found = platform_balances(tx)
+        return -sum(one.balance_minor for one in found if (one.purpose.value, one.currency) == ("supplier", code))
+
     def findings(self) -> list[Finding]:
         with self.db.read() as tx:
             return [one for check in all_checks(self.audit) for one in check.run(tx)]

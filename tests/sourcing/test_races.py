@@ -23,8 +23,8 @@ def visit_later(shop: Supplied, order_id: OrderId, seconds: float) -> None:
 
 
 def visits_later(shop: Supplied, order_id: OrderId) -> None:
-    """Another worker comes by much later, and once more: a "no" is said twice."""
-    for seconds in (1_000, 6):
+    """Another worker comes by later, once that is settled, and once more: a "no" is said twice."""
+    for seconds in (100, 11, 6):
         visit_later(shop, order_id, seconds)
 
 
@@ -66,7 +66,7 @@ def test_a_slow_acceptance_tells_whose_order_it_is_and_nothing_else(shop: Suppli
 
 @pytest.mark.parametrize(
     ("abilities", "words", "ended"),
-    [(QUICK, [], "absent"), (IDEMPOTENT, ["refuse:invalid"], "refused"), (KILLABLE, [], "invalidated")],
+    [(QUICK, [], "absent"), (IDEMPOTENT, ["refuse:invalid"] * 2, "refused")],
 )
 def test_codes_that_come_after_the_attempt_was_given_up_are_kept(
     shop: Supplied, abilities: Capabilities, words: list[str], ended: str
@@ -89,7 +89,59 @@ def test_codes_that_come_after_the_attempt_was_given_up_are_kept(
     assert shop.findings() == []
 
 
-@pytest.mark.parametrize(("abilities", "words"), [(IDEMPOTENT, ["refuse:invalid"]), (QUICK, [])], ids=["refused", "absent"])
+def test_codes_of_a_purchase_that_was_killed_are_nobodys(shop: Supplied) -> None:
+    fake = shop.supplier("A", "lost", abilities=KILLABLE)
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+
+    def other_worker() -> None:
+        visit_later(shop, placed.id, 8)
+        visit_later(shop, placed.id, 20)
+        assert shop.attempts(placed)[0].state.value == "invalidated"
+
+    fake.script[0] = "deliver"
+    fake.meanwhile.append(other_worker)
+    shop.visit(placed)
+    done = shop.finish(placed)
+    first = shop.attempts(placed)[0]
+    assert (first.state.value, first.delivered, first.cost_minor) == ("invalidated", 0, None)
+    assert first.story[-1][1] == "2 codes came after that: they are kept, and blocked"
+    assert (states(done)[0], shop.shown(done), shop.in_stock("CARD")) == ("FULFILLED", other.codes, 0)
+    assert (shop.owed(), shop.findings()) == (17_000, [])
+
+
+def test_codes_that_come_after_others_of_the_same_purchase_are_kept(shop: Supplied) -> None:
+    fake = shop.supplier("A", "deliver")
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+
+    def one_of_them_is_seen() -> None:
+        fake._sell(fake.asked[0], 1, is_ready=True)
+        visit_later(shop, placed.id, 8)
+
+    fake.meanwhile.append(one_of_them_is_seen)
+    shop.visit(placed)
+    done = shop.finish(placed)
+    assert (states(done)[0], shop.shown(done), shop.in_stock("CARD")) == ("FULFILLED", [fake.codes[0], *other.codes], 2)
+    assert (shop.owed(), shop.findings()) == (16_000 + 8_500, [])
+
+
+def test_a_clock_that_jumps_ahead_gives_up_no_call_that_is_under_way(shop: Supplied) -> None:
+    fake = shop.supplier("A", "deliver")
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+
+    def jump() -> None:
+        for seconds in (3_600, 2, 6):  # an hour by the clock, eight seconds in truth
+            visit_later(shop, placed.id, seconds)
+
+    fake.meanwhile.append(jump)
+    shop.visit(placed)
+    done = shop.finish(placed)
+    assert (states(done)[0], shop.shown(done), fake.units, other.units) == ("FULFILLED", fake.codes, 2, 0)
+
+
+@pytest.mark.parametrize(("abilities", "words"), [(IDEMPOTENT, ["refuse:invalid"] * 2), (QUICK, [])], ids=["refused", "absent"])
 def test_an_order_that_was_given_up_and_is_accepted_after_all_is_followed_up(
     shop: Supplied, abilities: Capabilities, words: list[str]
 ) -> None:

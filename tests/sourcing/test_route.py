@@ -165,7 +165,9 @@ def test_a_balance_covers_as_many_as_it_covers_less_what_is_under_way() -> None:
         ([attempt("a", AttemptState.DELIVERED, delivered=1)], False),
         ([attempt("a", AttemptState.ABSENT)], True),
         ([attempt("a", AttemptState.ABSENT)] * 2, False),
-        ([attempt("a", AttemptState.INVALIDATED)], False),
+        ([attempt("a", AttemptState.INVALIDATED)], True),
+        ([attempt("a", AttemptState.INVALIDATED), attempt("a", AttemptState.ABSENT)], False),
+        ([attempt("a", AttemptState.CLOSED)] * 3, True),
         ([attempt("b", AttemptState.REFUSED, refusal="out_of_stock")], True),
     ],
 )

@@ -45,6 +45,7 @@ from cardrail.sourcing import (
     Lookup,
     LookupRequest,
     Need,
+    NotFound,
     NotSent,
     OddAnswer,
     PlaceRequest,
@@ -88,6 +89,8 @@ from cardrail.sourcing import (
     save_health,
     save_procurement,
     should_invalidate,
+    sound,
+    sound_end,
     within,
 )
 from cardrail.storage import Tx, is_unique_violation, open_restores
@@ -236,6 +239,8 @@ class _Visit:
         supplier = _supplier_of(self.tx, attempt)
         abilities = _abilities(self.buying, supplier)
         if abilities is None:
+            if attempt.state is AttemptState.ASKING and now >= attempt.deadline_at:  # nobody is told of what is only being asked
+                save_attempt(self.tx, replace(attempt, state=AttemptState.UNKNOWN, answered_at=now), from_state=attempt.state)
             self.wake.append(now + micros(60))
             return None
         if attempt.state is AttemptState.ASKING:
@@ -459,7 +464,7 @@ def _purchased(connector: Connector, about: LookupRequest) -> tuple[Any, Answere
     Whatever else is raised is unknown: a fault of the connector proves nothing about the supplier.
     """
     try:
-        outcome = connector.place(about.placed)
+        outcome = sound(connector.place(about.placed))
     except NotSent as error:
         return Refused(f"not reached: {_reason(error)}", RefusalKind.UNREACHABLE), Answered.NOT, None
     except RateLimited as error:
@@ -468,6 +473,8 @@ def _purchased(connector: Connector, about: LookupRequest) -> tuple[Any, Answere
     except Exception as error:
         log.warning("a purchase's answer was lost", reference=about.placed.reference, error=type(error).__name__)
         return Unknown(_reason(error)), Answered.NOT, None
+    if isinstance(outcome, NotFound):
+        outcome = Unknown("a purchase was answered like a question")
     if isinstance(outcome, Unknown):
         return outcome, Answered.NOT, None
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.BUSY:
@@ -478,7 +485,7 @@ def _purchased(connector: Connector, about: LookupRequest) -> tuple[Any, Answere
 
 def _lookup(connector: Connector, about: LookupRequest, abilities: Capabilities) -> Call:
     def look() -> Call:
-        outcome = connector.lookup(about)
+        outcome = sound(connector.lookup(about))
         how = Answered.NOT if isinstance(outcome, Unknown) else Answered.WELL
         return Call(outcome, lambda one, now: after_look(one, outcome, abilities, now), how)
 
@@ -487,7 +494,7 @@ def _lookup(connector: Connector, about: LookupRequest, abilities: Capabilities)
 
 def _invalidate(connector: Connector, about: LookupRequest, abilities: Capabilities) -> Call:
     def kill() -> Call:
-        outcome = connector.invalidate(about)
+        outcome = sound_end(connector.invalidate(about))
         how = Answered.NOT if isinstance(outcome, Unknown) else Answered.WELL
         return Call(None, lambda one, now: after_invalidate(one, outcome, abilities, now), how)
 

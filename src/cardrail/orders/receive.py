@@ -40,11 +40,14 @@ from cardrail.sourcing import (
     after_call,
     after_late_answer,
     after_purchase,
+    after_strange_codes,
+    is_order_of_another,
     is_overdue,
     load_attempt,
     load_attempts,
     load_health,
     load_procurements,
+    note_cost,
     save_attempt,
     save_health,
     save_procurement,
@@ -100,8 +103,9 @@ def _receive(
     assert known is not None, asked.id
     given = False
     has_codes = isinstance(call.outcome, Delivered)
+    ended = known.state in (AttemptState.DELIVERED, AttemptState.INVALIDATED)
     is_stale = call.outcome is not None and not has_codes and (known.state, known.looks) != (asked.state, asked.looks)
-    is_ours = known.state is not AttemptState.DELIVERED if has_codes else known.is_open and not is_stale
+    is_ours = not ended if has_codes else known.is_open and not is_stale
     if is_stale:
         late = _late(known, call.outcome, at)
         save_attempt(tx, late, from_state=known.state)
@@ -109,16 +113,19 @@ def _receive(
             log.warning("a purchase that was given up is at the supplier after all", attempt=known.id, supplier=known.supplier_id)
             waiting = settle_item(tx, order, item, waiting, now, has_changed=False)
         known = late
-    if is_ours:
+    if isinstance(call.outcome, Delivered) and ended:
+        receipt = _Receipt(tx, buying, snapshot, order, item, waiting, known, known, call.outcome, now)
+        save_attempt(tx, receipt.keep_after_the_end(), from_state=known.state)
+    elif is_ours:
         attempt = replace(call.change(known, at), leased_until=None)
         if isinstance(call.outcome, Delivered) and attempt.state is AttemptState.DELIVERED:
-            receipt = _Receipt(tx, buying, snapshot, order, item, waiting, attempt, call.outcome, now)
+            receipt = _Receipt(tx, buying, snapshot, order, item, waiting, known, attempt, call.outcome, now)
             attempt, waiting = receipt.keep()
             given = receipt.given > 0
         save_attempt(tx, attempt, from_state=known.state)
         waiting = settle_item(tx, order, item, waiting, now, has_changed=isinstance(call.outcome, Delivered))
         known = attempt
-    _note_health(tx, known, call, at, is_ours=is_ours)
+    _note_health(tx, asked, known, call, at, is_ours=is_ours)
     is_done = all(one.state is ProcurementState.DONE for one in procurements if one.line != asked.line)
     return order if given else None, is_done and waiting.state is ProcurementState.DONE
 
@@ -143,6 +150,7 @@ class _Receipt:
     order: Order
     item: OrderItem
     waiting: Procurement
+    before: Attempt
     attempt: Attempt
     delivered: Delivered
     now: datetime
@@ -153,6 +161,9 @@ class _Receipt:
         codes, known = split_known_codes(self.tx, self.buying.books.keyring, self._brand_id, self.delivered.codes)
         if self._is_topup:
             codes, known = [*codes, *self._told_apart(known)], []
+        if known and not codes and self._is_strange(known):
+            number = None if self._is_anothers() else self.delivered.supplier_order_id
+            return after_strange_codes(self.before, number, to_micros(self.now)), self.waiting
         wanted = self._wanted(len(codes))
         mine, late = codes[:wanted], codes[wanted:]
         cost = self.attempt.cost_minor or 0
@@ -190,6 +201,38 @@ class _Receipt:
         self.given = len(mine)
         return replace(attempt, delivered=min(len(mine), attempt.quantity)), waiting
 
+    def keep_after_the_end(self) -> Attempt:
+        """Codes of a purchase that has ended: more than came at first, or of one that was killed.
+
+        What was killed must not redeem, so nobody is given it, and nobody pays the supplier. What comes besides the first codes becomes
+        stock, at what it cost more.
+        """
+        attempt, at = self.attempt, to_micros(self.now)
+        codes, _ = split_known_codes(self.tx, self.buying.books.keyring, self._brand_id, self.delivered.codes)
+        if not codes or (self._is_topup and attempt.state is AttemptState.DELIVERED):
+            return attempt
+        if attempt.state is AttemptState.INVALIDATED:
+            self._withhold(codes, f"a code of {attempt.id}, which was invalidated at the supplier")
+            log.warning("codes came of a purchase that was invalidated", attempt=attempt.id, supplier=attempt.supplier_id)
+            return told(attempt, f"{len(codes)} codes came after that: they are kept, and blocked", at)
+        paid, told_cost = attempt.cost_minor or 0, self.delivered.cost
+        more = told_cost.minor - paid if told_cost is not None and told_cost.currency.code == attempt.cost_currency else 0
+        self._stock(codes, max(0, more))
+        log.warning("more codes came of a purchase that had been delivered", attempt=attempt.id, supplier=attempt.supplier_id)
+        return told(replace(attempt, cost_minor=paid + max(0, more)), f"{len(codes)} more codes came, and are in stock now", at)
+
+    def _is_strange(self, known: Sequence[PlainCode]) -> bool:
+        """Whether codes that are all in the vault already cannot be what was bought here.
+
+        They may be for an item that has ended: a human had them from the supplier and gave them out.
+        """
+        return self._wanted(len(known)) > 0 or self._is_anothers()
+
+    def _is_anothers(self) -> bool:
+        """Whether the supplier's number is that of another purchase."""
+        number = self.delivered.supplier_order_id
+        return number is not None and is_order_of_another(self.tx, self.attempt.supplier_id, number, but=self.attempt.id)
+
     def _wanted(self, came: int) -> int:
         """How many of the codes the item still waits for: none once it is closed, and all or none where parts were refused."""
         if self.item.state not in (S.PROCESSING, S.NEEDS_REVIEW):
@@ -211,6 +254,13 @@ class _Receipt:
 
     def _keep_receipts(self, receipts: Sequence[PlainCode], cost_minor: int) -> None:
         """Receipts of top-ups that nobody pays for any more: kept, never sold, and what they cost is lost."""
+        self._withhold(receipts, f"a top-up of {self.attempt.id} that came too late")
+        if cost_minor > 0:
+            lost = (Purpose.WRITE_OFFS, self._supplier, cost_minor, self.attempt.cost_currency)
+            self._book(*lost, TransferPurpose.PURCHASE, self.attempt.id)
+
+    def _withhold(self, codes: Sequence[PlainCode], reason: str) -> None:
+        """Keep codes that nobody is given."""
         kept = append_bound_codes(
             self.tx,
             self.buying.books.keyring,
@@ -218,18 +268,14 @@ class _Receipt:
             brand_id=self._brand_id,
             denomination_id=self.item.denomination_id,
             face_minor=self.item.face_minor,
-            codes=receipts,
+            codes=codes,
             now=to_micros(self.now),
             actor=ACTOR,
             node=self.buying.books.node,
             supplier=self.attempt.supplier_id,
         )
         seqs = range(kept.first_seq, kept.first_seq + kept.count)
-        reason = f"a top-up of {self.attempt.id} that came too late"
         mark_exceptions(self.tx, ExceptionKind.BLOCKED, kept.lot_id, seqs, actor=ACTOR, at=to_micros(self.now), reason=reason)
-        if cost_minor > 0:
-            lost = (Purpose.WRITE_OFFS, self._supplier, cost_minor, self.attempt.cost_currency)
-            self._book(*lost, TransferPurpose.PURCHASE, self.attempt.id)
 
     @property
     def _brand_id(self) -> str:
@@ -454,7 +500,7 @@ def _write_order(tx: Tx, order: Order, because: str, now: int) -> None:
 # --- the supplier's health --------------------------------------------------------------------------------------------
 
 
-def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int, *, is_ours: bool) -> None:
+def _note_health(tx: Tx, asked: Attempt, attempt: Attempt, call: Call, now: int, *, is_ours: bool) -> None:
     """What the call says about the supplier; and what was bought, off its stock and balance as we know them."""
     if attempt.supplier_id == SIMULATED.id or call.answered is None:
         return
@@ -467,7 +513,11 @@ def _note_health(tx: Tx, attempt: Attempt, call: Call, now: int, *, is_ours: boo
     elif before.breaker != "closed" and health.breaker == "closed":
         tell_supplier(tx, "supplier.up", attempt.supplier_id, attempt.mode.value, now, {})
     if is_ours and attempt.state is AttemptState.DELIVERED and isinstance(call.outcome, Delivered):
-        health = after_purchase(health, attempt.cost_minor or 0, len(call.outcome.codes), now)
+        is_same = attempt.cost_currency == asked.cost_currency
+        cost = attempt.cost_minor or 0 if is_same else asked.expected_cost_minor
+        health = after_purchase(health, cost, len(call.outcome.codes), now)
+        if is_same and attempt.cost_minor is not None and attempt.cost_minor > asked.max_cost_minor > 0:
+            note_cost(tx, asked.supplier_id, asked.supplier_sku, -(-attempt.cost_minor // len(call.outcome.codes)))
         take_stock(tx, attempt.supplier_id, attempt.supplier_sku, len(call.outcome.codes))
     elif is_ours and attempt.state is AttemptState.REFUSED and attempt.refusal == RefusalKind.OUT_OF_STOCK:
         take_stock(tx, attempt.supplier_id, attempt.supplier_sku, 2**53)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from cardrail.catalog import CatalogSnapshot
 from cardrail.kernel import Clock, OrderId, PlainCode, new_id, to_micros
 from cardrail.orders import store
-from cardrail.orders.errors import InvalidTransition, TooManyUnits
+from cardrail.orders.errors import InvalidTransition, SupplierBeingAsked, TooManyUnits
 from cardrail.orders.history import change_state
 from cardrail.orders.locks import lock_order
 from cardrail.orders.model import Order, OrderItem
@@ -93,9 +93,10 @@ def resolve_as_failed(db: Database, clock: Clock, audit: AuditLog, order_id: Ord
 
 
 def resolve_as_retry(db: Database, clock: Clock, audit: AuditLog, order_id: OrderId, *, because: str, actor: str) -> Order:
-    """Decide that the open attempts bought nothing, and let the items in review be bought again. Raises OrderNotFound, InvalidTransition.
+    """Decide that the open attempts bought nothing, and let the items in review be bought again.
 
-    Whoever decides this has asked the supplier: what was bought after all is bought twice. Its codes, if they come, become stock.
+    Raises OrderNotFound, InvalidTransition, SupplierBeingAsked (a call is under way: nobody can know yet what it buys or finds). Whoever
+    decides this has asked the supplier: what was bought after all is bought twice. Its codes, if they come, become stock.
     """
     now = clock.now()
     with db.transaction() as tx:
@@ -103,9 +104,13 @@ def resolve_as_retry(db: Database, clock: Clock, audit: AuditLog, order_id: Orde
         reviewed = [item for item in order.items if item.state is OrderState.NEEDS_REVIEW]
         if any(item.line not in waiting for item in reviewed):
             raise InvalidTransition(current=order.state.value, wanted=OrderState.PROCESSING.value)
+        attempts = load_attempts(tx, order.id)
+        asked_until = max([_asked_until(one) for one in attempts if one.line in {item.line for item in reviewed}], default=0)
+        if asked_until > to_micros(now):
+            raise SupplierBeingAsked(order_id=order.id, retry_after=1 + (asked_until - to_micros(now)) // 1_000_000)
         for item in reviewed:
             item.state = advance(item.state, OrderState.PROCESSING)
-            for one in load_attempts(tx, order.id):
+            for one in attempts:
                 if one.line == item.line and one.is_open:
                     closed = replace(one, state=AttemptState.CLOSED, answered_at=to_micros(now))
                     save_attempt(tx, told(closed, f"closed by {actor}: {because}", to_micros(now)), from_state=one.state)
@@ -159,6 +164,13 @@ def _in_review(tx: Tx, order_id: OrderId, wanted: OrderState) -> tuple[Order, di
     if order.state is not OrderState.NEEDS_REVIEW:
         raise InvalidTransition(current=order.state.value, wanted=wanted.value)
     return order, {one.line: one for one in load_procurements(tx, order_id, lock=True)}
+
+
+def _asked_until(one: Attempt) -> int:
+    """Until when a call for this attempt may be under way."""
+    if one.state is AttemptState.ASKING:
+        return one.look_at
+    return (one.leased_until or 0) if one.is_open else 0
 
 
 def _leave(tx: Tx, order: Order, waiting: Procurement | None, sentence: str, now: datetime) -> None:

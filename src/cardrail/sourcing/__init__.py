@@ -131,6 +131,7 @@ from cardrail.sourcing.resolve import (
     after_look,
     after_place,
     after_repeat,
+    after_strange_codes,
     asks_by_repeating,
     in_flight_until,
     interrupted,
@@ -146,12 +147,14 @@ from cardrail.sourcing.route import POLICIES, Need, Plan, Situation, Step, plan_
 from cardrail.sourcing.routing import DEFAULT as DEFAULT_ROUTE
 from cardrail.sourcing.routing import KeptRoute, clear_route, list_routes, route_name, set_route
 from cardrail.sourcing.rules import MappingRule, RuleMapping, add_rule, apply_rules, load_rules, remove_rule
+from cardrail.sourcing.sound import sound, sound_end
 from cardrail.sourcing.statement import supplier_lines
 from cardrail.sourcing.store import (
     find_supplier,
     insert_attempt,
     insert_procurements,
     is_match_taken,
+    is_order_of_another,
     known_order_ids,
     list_suppliers,
     load_attempt,
@@ -160,6 +163,7 @@ from cardrail.sourcing.store import (
     load_listings,
     load_procurements,
     load_route,
+    note_cost,
     oldest_waiting,
     open_attempts,
     overdue,
@@ -312,6 +316,7 @@ __all__ = [
     "after_place",
     "after_purchase",
     "after_repeat",
+    "after_strange_codes",
     "all_purchases",
     "apply_rules",
     "asks_anew",
@@ -340,6 +345,7 @@ __all__ = [
     "is_in_flight",
     "is_low",
     "is_match_taken",
+    "is_order_of_another",
     "is_overdue",
     "keep_notice",
     "known_order_ids",
@@ -364,6 +370,7 @@ __all__ = [
     "micros",
     "misfit",
     "not_looked_for",
+    "note_cost",
     "notice_counts",
     "oldest_waiting",
     "open_attempts",
@@ -397,6 +404,8 @@ __all__ = [
     "set_route",
     "should_invalidate",
     "simulated_listing",
+    "sound",
+    "sound_end",
     "suggest",
     "supplied_counts",
     "supplier_lines",

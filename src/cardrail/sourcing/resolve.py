@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from cardrail.kernel import currency, format_minor
 from cardrail.sourcing.connector import (
     TEMPORARY,
     Accepted,
@@ -68,7 +69,9 @@ def interrupted(attempt: Attempt, abilities: Capabilities, now: int) -> Attempt:
     """The process ended before it wrote down an answer."""
     lost = Unknown("the process ended before the answer was written down")
     changed = after_place(attempt, lost, abilities, now)
-    return replace(changed, answered_at=in_flight_until(attempt, abilities), look_at=now)
+    # Settled is counted from now on, and not from when the call must have ended by the clock of whoever made it, which may be another.
+    is_only_killed = abilities.can_invalidate and not can_be_asked(abilities, None)
+    return changed if is_only_killed else replace(changed, look_at=now)
 
 
 def after_place(attempt: Attempt, outcome: Outcome, abilities: Capabilities, now: int) -> Attempt:
@@ -77,13 +80,15 @@ def after_place(attempt: Attempt, outcome: Outcome, abilities: Capabilities, now
     if isinstance(outcome, Unknown):
         can_ask = can_be_asked(abilities, outcome.supplier_order_id)
         can_end = can_ask or abilities.can_invalidate
+        # What can only be killed is, once it has arrived for certain: before that, there may be nothing to kill yet.
+        first = FIRST_LOOK_SECONDS if can_ask else max(FIRST_LOOK_SECONDS, abilities.settle_seconds)
         return told(
             replace(
                 answered,
                 state=AttemptState.UNKNOWN,
                 supplier_order_id=outcome.supplier_order_id,
-                look_at=now + micros(FIRST_LOOK_SECONDS if can_ask else REVIEW_LOOK_SECONDS) if can_end else NOT_LOOKED_FOR,
-                deadline_at=attempt.asked_at + micros(abilities.unknown_seconds) if can_ask else now,
+                look_at=now + micros(first) if can_end else NOT_LOOKED_FOR,
+                deadline_at=attempt.asked_at + micros(abilities.unknown_seconds) if can_end else now,
             ),
             f"unknown: {outcome.why}" + ("" if can_ask else "; it cannot be asked about"),
             now,
@@ -152,6 +157,27 @@ def after_late_answer(attempt: Attempt, supplier_order_id: str, now: int) -> Att
     return told(again, f"a late answer: the supplier has it after all, as {supplier_order_id}; it is asked about", now)
 
 
+def after_strange_codes(attempt: Attempt, supplier_order_id: str | None, now: int) -> Attempt:
+    """The attempt after an answer whose codes are all in the vault already, while its item still waits for some.
+
+    So they are another order's, or were sold twice; what became of this one, the answer does not say. It is bought nowhere else until a
+    human has looked, or a later look tells. What had ended stays as it is.
+    """
+    sentence = "its codes were in the vault already, so they are not this order's: what became of it is not known"
+    if not attempt.is_open:
+        return told(attempt, sentence, now)
+    unknown = replace(
+        attempt,
+        state=AttemptState.UNKNOWN,
+        supplier_order_id=attempt.supplier_order_id or supplier_order_id,
+        answered_at=attempt.answered_at or now,
+        looks=attempt.looks + 1,
+        look_at=now + micros(REVIEW_LOOK_SECONDS),
+        deadline_at=min(attempt.deadline_at, now),
+    )
+    return told(unknown, sentence, now)
+
+
 def can_be_asked(abilities: Capabilities, supplier_order_id: str | None) -> bool:
     """Whether the supplier can tell what became of an order."""
     if supplier_order_id is not None and abilities.can_poll:
@@ -211,7 +237,12 @@ def _answered(attempt: Attempt, outcome: Delivered | Accepted | Refused, abiliti
         cost_currency=outcome.cost.currency.code if outcome.cost is not None else attempt.cost_currency,
         answered_at=now,
     )
-    return told(done, f"delivered {count} of {attempt.quantity}", now)
+    done = told(done, f"delivered {count} of {attempt.quantity}", now)
+    if done.cost_currency == attempt.cost_currency and cost > attempt.max_cost_minor > 0:
+        unit = currency(attempt.cost_currency)
+        paid, allowed = (f"{format_minor(one, unit.digits)} {unit.code}" for one in (cost, attempt.max_cost_minor))
+        done = told(done, f"it cost {paid}, and {allowed} was the most that was allowed", now)
+    return done
 
 
 def _not_found(attempt: Attempt, abilities: Capabilities, now: int) -> Attempt:

@@ -21,7 +21,10 @@ POLICIES: Final = ("cheapest", "fastest", "weighted", "priority", "pinned")
 LATENCY_UNKNOWN_US: Final = 1_000_000
 """What a supplier that was never asked is taken to need: it is tried before slow ones, and after quick ones."""
 ABSENT_MAX: Final = 2
-"""Times that one supplier is asked for one item whose answers were lost, and which was never bought: the loss may have been ours."""
+"""Times that one supplier is asked for one item whose answers were lost, and which was never bought, or killed: the loss may have been
+ours."""
+_IN_VAIN: Final = frozenset({AttemptState.ABSENT, AttemptState.INVALIDATED, AttemptState.CLOSED})
+"""Ends after which the same supplier may be asked again."""
 TRIED_MICROS: Final = 2_000_000
 """When to look again whether a supplier's circuit breaker has closed, while one call is let through."""
 RETRIES_MAX: Final = 5
@@ -215,7 +218,9 @@ def _tried(supplier_id: str, listing: Listing, situation: Situation) -> str | No
         if one.state is AttemptState.REFUSED and one.refusal in TEMPORARY:
             temporary += 1
             continue
-        if one.state is AttemptState.ABSENT:
+        if one.state is AttemptState.CLOSED:  # a human says that it bought nothing, and wants it bought
+            continue
+        if one.state in (AttemptState.ABSENT, AttemptState.INVALIDATED):
             absent += 1
             continue
         return "it was asked, and had no more to give"
@@ -227,7 +232,7 @@ def _tried(supplier_id: str, listing: Listing, situation: Situation) -> str | No
 def _tries(way: _Way, situation: Situation) -> int:
     """How often its supplier was asked for this item in vain, and may be asked again: whoever was not asked yet comes first."""
     asked = [one for one in situation.past if one.supplier_id == way.listing.supplier.id]
-    return sum(one.state is AttemptState.ABSENT or one.refusal in TEMPORARY for one in asked)
+    return sum(one.state in _IN_VAIN or one.refusal in TEMPORARY for one in asked)
 
 
 def _max_unit_cost(need: Need, route: Route, exchange: Exchange) -> int:

@@ -348,6 +348,22 @@ def take_stock(tx: Tx, supplier_id: str, supplier_sku: str, count: int) -> None:
     tx.execute(_TAKE_STOCK, {"of": supplier_id, "sku": supplier_sku, "count": count})
 
 
+_NOTE_COST: Final = (
+    sa.update(supplier_products)
+    .where(
+        supplier_products.c.supplier_id == sa.bindparam("of"),
+        supplier_products.c.supplier_sku == sa.bindparam("sku"),
+        supplier_products.c.cost_minor < sa.bindparam("cost"),
+    )
+    .values(cost_minor=sa.bindparam("cost"))
+)
+
+
+def note_cost(tx: Tx, supplier_id: str, supplier_sku: str, unit_cost_minor: int) -> None:
+    """A unit cost more than the price list had it: so it is bought at that price or not at all, until the next sync tells anew."""
+    tx.execute(_NOTE_COST, {"of": supplier_id, "sku": supplier_sku, "cost": unit_cost_minor})
+
+
 _ROUTES: Final = sa.select(routes).where(routes.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
@@ -556,6 +572,23 @@ def known_order_ids(tx: Tx, supplier_id: str, *, but: str, since: int) -> frozen
     """The supplier's order ids that belong to other attempts than ``but``, asked since that moment."""
     found = tx.execute(_KNOWN_IDS, {"of": supplier_id, "but": but, "since": since}).scalars()
     return frozenset(found)
+
+
+_ANOTHERS: Final = (
+    sa.select(attempts.c.id)
+    .where(
+        attempts.c.supplier_id == sa.bindparam("of"),
+        attempts.c.supplier_order_id == sa.bindparam("number"),
+        attempts.c.supplier_order_id.is_not(None),
+        attempts.c.id != sa.bindparam("but"),
+    )
+    .limit(1)
+)
+
+
+def is_order_of_another(tx: Tx, supplier_id: str, supplier_order_id: str, *, but: str) -> bool:
+    """Whether the supplier's order belongs to another attempt than ``but``."""
+    return tx.execute(_ANOTHERS, {"of": supplier_id, "number": supplier_order_id, "but": but}).first() is not None
 
 
 _MATCH: Final = (
