@@ -25,7 +25,10 @@ def test_an_id_that_no_database_can_keep_is_unknown_on_every_route(server: Serve
     endpoint = server.live.post("/v1/webhook-endpoints", json={"url": "https://shop.example/hooks"}).json()["id"]
     found = {}
     for method, template in paths_with_parts():
-        for path in (_PART.sub("%00", template), template.replace("{endpoint_id:str}", endpoint).replace("{event_id:str}", "%00")):
+        for path in (
+            _PART.sub("%00", template),
+            template.replace("{endpoint_id:str}", endpoint).replace("{event_id:str}", "%00"),
+        ):
             body = {"json": {"since": "2026-01-01T00:00:00Z"}} if path.endswith("/recover") else {}
             if not _PART.search(path) and "%00" in path:
                 found[method, path] = server.live.request(method, path, **body).status_code

@@ -210,6 +210,8 @@ def test_a_token_is_only_its_own_claims() -> None:
         ("email", {"email": "=?utf-8?q?x=0D=0ABcc=3A_y?=@b.example"}),
         ("email", {"email": "a@b..example"}),
         ("telegram", {"telegram": "12; DROP"}),
+        ("recipient", {"recipient": "Ann\x00"}),
+        ("recipient", {"recipient": "Ann,\n\nyour card was blocked: https://thief.example"}),
         ("include_codes", {"include_codes": True, "protection": "PROTECTED"}),
     ],
 )

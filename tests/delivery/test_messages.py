@@ -120,6 +120,13 @@ def test_the_chore_finds_what_nobody_delivered(world: ClaimWorld) -> None:
     assert len(post.rows()) == 2
 
 
+def test_an_order_that_cannot_be_delivered_keeps_no_other_back(world: ClaimWorld) -> None:
+    post = Post(world)
+    post.order(per=5)
+    post.order()
+    assert deliver_waiting(post.office) == 1
+
+
 def test_a_failed_attempt_is_followed_by_the_next_until_the_last(world: ClaimWorld) -> None:
     refused = Sent(False, error="the server answered 451")
     post = Post(world, *[refused] * 9, backoff=(30, 300))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from cardrail.catalog import CatalogCache, Product
 from cardrail.delivery import store
@@ -24,7 +25,7 @@ from cardrail.delivery.errors import ChannelNotSet, InvalidDelivery, MessageNotF
 from cardrail.delivery.model import LinkSigner, Wish, check_wish
 from cardrail.delivery.words import MESSAGES, RIGHT_TO_LEFT, message_language
 from cardrail.jobs import Jobs, Queue
-from cardrail.kernel import Clock, OrderId, PlainCode, new_event_id, new_id, to_micros
+from cardrail.kernel import Clock, OrderId, PlainCode, Unavailable, new_event_id, new_id, to_micros
 from cardrail.orders import (
     FINAL,
     Buyer,
@@ -52,6 +53,8 @@ PICTURES_MAX: Final = 20
 """Drawings in one message."""
 _DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
 _wish: Final = msgspec.json.Decoder(dict[str, Any])
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,15 @@ def deliver_waiting(office: PostOffice) -> int:
     """Deliver what is final and waits; returns how many orders that were. Done again it does nothing."""
     with office.db.read() as tx:
         waiting = deliveries_waiting(tx, BATCH)
-    return sum([1 for order_id in waiting if deliver_order(office, order_id) is not None])
+    delivered = 0
+    for order_id in waiting:
+        try:
+            delivered += deliver_order(office, order_id) is not None
+        except Unavailable:
+            raise
+        except Exception as fault:  # one order that cannot be delivered must not keep back the others
+            log.exception("an order could not be delivered", order_id=order_id, error=type(fault).__name__)
+    return delivered
 
 
 def deliver_order(office: PostOffice, order_id: OrderId) -> list[NewClaim] | None:

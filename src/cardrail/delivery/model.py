@@ -29,6 +29,7 @@ _MAC_BYTES: Final = 16
 _BODY: Final = 26
 _MAC: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
+_NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,80}")  # one line: a message says nothing beside its words
 _EMAIL: Final = re.compile(
     r"(?!.*=\?)[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}"
 )  # no encoded words (RFC 2047): they would say something else than they look like
@@ -72,6 +73,7 @@ def check_wish(wish: Wish) -> Wish:
         (wish.pin is not None and (wish.protection != "PROTECTED" or not _PIN.fullmatch(wish.pin)), "pin"),
         (wish.expires_days is not None and not 1 <= wish.expires_days <= EXPIRES_DAYS_MAX, "expires_days"),
         (wish.email is not None and not is_address(wish.email), "email"),
+        (wish.recipient is not None and not _NAME.fullmatch(wish.recipient), "recipient"),
         (wish.telegram is not None and not _CHAT.fullmatch(wish.telegram), "telegram"),
         (wish.include_codes and wish.protection == "PROTECTED", "include_codes"),
     )
