@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -186,6 +187,16 @@ def test_telegrams_refusals(httpserver: HTTPServer, status: int, body: dict[str,
     sent = bot(httpserver, status, body).send(LETTER)
     assert (sent.ok, sent.is_final, sent.retry_after) == (False, is_final, retry)
     assert "T0KEN" not in str(sent.error)
+
+
+def test_certificates_are_read_once_a_process(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    telegram = bot(httpserver, 200, {"ok": True, "result": {"message_id": 7}})
+    assert telegram.send(LETTER).ok
+    read: list[str] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: read.append("file"))
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_, **__: read.append("machine"))
+    assert telegram.send(LETTER).ok
+    assert read == []
 
 
 def test_telegram_that_answers_nonsense_is_tried_again(httpserver: HTTPServer) -> None:

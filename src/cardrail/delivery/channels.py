@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 from html import escape
 from typing import Final, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpcore2
 import httpx2
 
 from cardrail.delivery.errors import ChannelNotSet
@@ -117,14 +119,13 @@ class Mail:
         return Sent(True, provider_id=self._message_id(letter))
 
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
         if self._is_tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT_SECONDS, context=context)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT_SECONDS, context=_mail_trust())
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS, local_hostname=_own_name())
             server.ehlo()
             if server.has_extn("starttls"):
-                server.starttls(context=context)
+                server.starttls(context=_mail_trust())
                 server.ehlo()
             elif self._must_tls or (self._login is not None and self._host not in {"127.0.0.1", "::1", "localhost"}):
                 server.close()
@@ -180,7 +181,7 @@ class Telegram:
             "protect_content": bool(letter.secrets),
         }
         try:
-            with httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as client:
+            with httpx2.Client(verify=_web_trust(), timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as client:
                 answer = client.post(f"{self._base_url}/bot{self._token.reveal()}/sendMessage", json=body)
             found = answer.json()
         except (httpx2.HTTPError, ValueError) as fault:
@@ -265,3 +266,15 @@ def _secret(letter: Letter, place: int) -> str:
 def _own_name() -> str:
     """The name to say in EHLO, without a look-up that may take seconds."""
     return socket.gethostname() or "localhost"
+
+
+@cache
+def _mail_trust() -> ssl.SSLContext:
+    """The machine's certificates. Reading them takes a tenth of a second, so it is done once a process."""
+    return ssl.create_default_context()
+
+
+@cache
+def _web_trust() -> ssl.SSLContext:
+    """Likewise for HTTP, whose client writes what it speaks into it: a mail server must not be offered that."""
+    return httpcore2.default_ssl_context()
