@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from cardrail.access import SecretSealer
 from cardrail.catalog import set_rate
-from cardrail.kernel import Mode, from_micros
-from cardrail.orders import OutOfStock, SuppliersBusy, sellable_counts
-from cardrail.sourcing import Capabilities, Lookup, SupplierState, change_supplier
+from cardrail.kernel import Mode, from_micros, to_micros
+from cardrail.orders import Order, OutOfStock, SuppliersBusy, procure, sellable_counts
+from cardrail.sourcing import Capabilities, Lookup, Refused, SupplierState, change_supplier
 from tests.acceptance.server import Proved
 from tests.build import item, the_refusal
 from tests.orders.build import in_test_mode, moved, steps, taxed
@@ -21,6 +22,7 @@ from tests.sourcing.fake import QUICK, Died
 BY_MATCH = replace(QUICK, lookup=Lookup.BY_MATCH)
 IDEMPOTENT = replace(QUICK, lookup=Lookup.NONE, is_idempotent=True)
 BLIND = replace(QUICK, lookup=Lookup.NONE)
+KILLABLE = replace(BLIND, can_invalidate=True)
 
 
 def test_an_order_waits_with_its_money_held_until_it_is_bought(shop: Supplied) -> None:
@@ -108,7 +110,7 @@ def test_an_accepted_order_is_asked_after_until_it_is_there(shop: Supplied) -> N
     for _ in range(4):
         rest = shop.visit(placed)
         assert rest.until is not None
-        shop.clock.at = from_micros(rest.until)  # type: ignore[attr-defined]
+        shop.frozen.at = from_micros(rest.until)
     assert (states(shop.stands(placed))[0], of(shop.attempts(placed)), fake.looked) == ("PROCESSING", [("accepted", 2, 0)], 3)
     fake.ready()
     done = shop.finish(placed)
@@ -131,7 +133,7 @@ def test_what_was_never_bought_is_bought_elsewhere_but_not_before_that_is_sure(s
     placed = shop.order("CARD", 2)
     began = shop.clock.now()
     shop.visit(placed)
-    shop.clock.advance(seconds=9)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=9)
     shop.visit(placed)
     assert (of(shop.attempts(placed)), other.units) == ([("unknown", 2, 0)], 0)
     done = shop.finish(placed)
@@ -179,6 +181,56 @@ def test_where_nobody_can_be_asked_a_human_decides(shop: Supplied) -> None:
     assert shop.findings() == []
 
 
+@pytest.mark.parametrize("abilities", [KILLABLE, replace(QUICK, can_invalidate=True)], ids=["blind", "silent"])
+def test_an_unknown_purchase_is_killed_where_asking_tells_nothing_and_only_then_bought_elsewhere(
+    shop: Supplied, abilities: Capabilities
+) -> None:
+    fake = shop.supplier("A", "lost", abilities=abilities)
+    fake.looks.extend(["silent"] * 99)
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    assert (of(shop.attempts(placed)), fake.sold[0].is_dead, other.units) == ([("unknown", 2, 0)], False, 0)
+    began = shop.clock.now()
+    done = shop.finish(placed)
+    assert (states(done)[0], of(shop.attempts(done))) == ("FULFILLED", [("invalidated", 2, 0), ("delivered", 2, 2)])
+    assert (fake.sold[0].is_dead, shop.shown(done), shop.owed(), shop.findings()) == (True, other.codes, 17_000, [])
+    assert QUICK.settle_seconds <= (shop.clock.now() - began).total_seconds() < 60  # no human was asked meanwhile
+    assert "order.needs_review" not in [one[0] for one in steps(shop, done.id)]
+
+
+def test_what_cannot_be_killed_either_waits_for_a_human_in_time(shop: Supplied) -> None:
+    fake = shop.supplier("A", "lost", abilities=KILLABLE)
+    fake.invalidate = lambda about: Refused("too late")  # type: ignore[method-assign]
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+    until_review(shop, placed)
+    assert (states(shop.stands(placed))[0], other.units) == ("NEEDS_REVIEW", 0)
+    assert shop.attempts(placed)[0].deadline_at <= to_micros(shop.clock.now())
+    assert shop.findings() == []
+
+
+def test_a_purchase_whose_connector_cannot_be_built_any_more_gets_to_a_human(shop: Supplied, monkeypatch: Any) -> None:
+    shop.supplier("A", "dies_after")
+    placed = shop.order("CARD", 2)
+    with pytest.raises(Died):
+        shop.visit(placed)
+    monkeypatch.setattr(procure, "_abilities", lambda *_: None)
+    until_review(shop, placed)
+    assert (states(shop.stands(placed))[0], of(shop.attempts(placed))) == ("NEEDS_REVIEW", [("unknown", 2, 0)])
+
+
+def until_review(shop: Supplied, placed: Order) -> None:
+    """Visits as they are due, until a human is asked."""
+    for _ in range(400):
+        rest = shop.visit(placed)
+        if shop.stands(placed).state.value == "NEEDS_REVIEW":
+            return
+        assert rest.until is not None
+        shop.clock.at = max(shop.clock.now(), from_micros(rest.until))  # type: ignore[attr-defined]
+    raise AssertionError("no human was asked")
+
+
 def test_an_answer_unknown_past_its_deadline_goes_to_review_and_the_truth_still_ends_it(shop: Supplied) -> None:
     fake = shop.supplier("A", "lost")
     fake.looks.extend(["silent"] * 30)
@@ -188,7 +240,7 @@ def test_an_answer_unknown_past_its_deadline_goes_to_review_and_the_truth_still_
         if shop.stands(placed).state.value == "NEEDS_REVIEW":
             break
         assert rest.until is not None
-        shop.clock.at = from_micros(rest.until)  # type: ignore[attr-defined]
+        shop.frozen.at = from_micros(rest.until)
     assert states(shop.stands(placed)) == ("NEEDS_REVIEW", ["NEEDS_REVIEW"])
     fake.looks.clear()
     done = shop.finish(placed)
@@ -213,7 +265,7 @@ def test_a_call_that_may_be_under_way_is_not_asked_about(shop: Supplied) -> None
     placed = shop.order("CARD", 2)
     with pytest.raises(Died):
         shop.visit(placed)
-    shop.clock.advance(seconds=6)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=6)
     shop.visit(placed)
     assert (fake.looked, of(shop.attempts(placed))) == (0, [("asking", 2, 0)])
 
@@ -271,7 +323,7 @@ def test_while_too_much_waits_nothing_more_is_taken_that_suppliers_bring(shop: S
     shop.supplier("A")
     shop.stock("TEA", 1)
     waiting = shop.order("CARD")
-    shop.clock.advance(seconds=31)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=31)
     refused = shop.refusal(item("CARD"))
     assert isinstance(refused, SuppliersBusy)
     assert (refused.retryable, refused.facts["retry_after"]) == (True, 10)
@@ -318,7 +370,7 @@ def test_each_purchase_is_compared_and_booked_at_the_rate_of_its_own_day(shop: S
     dollars, rupees = shop.supplier("A", cost="1.00", code="USD"), shop.supplier("B", cost="80.00")
     first = shop.bought("CARD", 1)  # 70.00 there: cheaper
     assert (len(dollars.sold), len(rupees.sold), shop.platform()["cost_of_goods", "INR"]) == (1, 0, 7_000)
-    shop.clock.advance(days=1)  # type: ignore[attr-defined]
+    shop.frozen.advance(days=1)
     shop.catalog.refresh()
     second = shop.bought("CARD", 1)  # 90.00 there: dearer
     assert (len(dollars.sold), len(rupees.sold)) == (1, 1)
