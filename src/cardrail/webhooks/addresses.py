@@ -17,6 +17,10 @@ from cardrail.webhooks.errors import AddressForbidden, HttpsRequired, InvalidEnd
 
 URL_MAX: Final = 2_000
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+_UNICAST: Final = IPv6Network("2000::/3")
+"""All that was ever given out; Python also counts what is beyond it as global, site-local addresses among it."""
+_SPECIAL: Final = (IPv6Network("3fff::/20"), IPv4Network("192.88.99.0/24"))
+"""For documents (RFC 9637), and relays of 6to4 (RFC 7526): Python does not know of them yet."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -49,7 +53,10 @@ def unwrapped(address: Address) -> Address:
 
 def is_public(address: Address) -> bool:
     """Whether it is one host on the public internet."""
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
+        return False
+    is_host = address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    return is_host and not any(address in network for network in _SPECIAL)
 
 
 def check_url(url: str, rules: AddressRules) -> str:
