@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from cardrail.api.v1 import ROUTES
-from tests.api.build import Served
+from cardrail.kernel import Mode
+from cardrail.webhooks import Who
+from tests.api.build import Served, assert_problem
 
 _PART = re.compile(r"\{\w+:str\}")
 
@@ -34,3 +36,13 @@ def test_an_id_that_no_database_can_keep_is_unknown_on_every_route(server: Serve
                 found[method, path] = server.live.request(method, path, **body).status_code
     assert len(found) > 30
     assert {key: status for key, status in found.items() if status >= 500} == {}
+
+
+def test_who_may_not_see_codes_cannot_have_them_sent_elsewhere(server: Served) -> None:
+    endpoint, _ = server.cardrail.webhooks.create(
+        server.partner_id, Mode.LIVE, url="https://shop.example/hooks", format="foxreload_v1", with_codes=True, who=Who("test")
+    )
+    path = f"/v1/webhook-endpoints/{endpoint.id}"
+    keeper = server.client(server.a_key("webhooks:write"))
+    assert_problem(keeper.patch(path, json={"url": "https://thief.example/hooks"}), 403, "scope_missing")
+    assert keeper.patch(path, json={"description": "the shop"}).status_code == 200

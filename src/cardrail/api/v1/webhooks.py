@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath
 
-from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, query_of
+from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, principal_of, query_of
 from cardrail.api.http import parse_moment
 from cardrail.api.render import encode, moment
 from cardrail.api.wire import ListOut
@@ -116,6 +116,10 @@ async def update_endpoint(request: HttpRequest, endpoint_id: FromPath[str]) -> R
     }
     if asked.events is not msgspec.UNSET:
         changes |= {"all_events": True} if asked.events is None else {"events": asked.events}
+    if "url" in changes and not buyer.may_reveal:
+        present = await desk.read(lambda: desk.parts.webhooks.get(endpoint_id, buyer.partner_id, buyer.mode))
+        if present.with_codes:  # whoever says where codes go, has them
+            principal_of(request).require("codes:read")
     changed = await desk.write(
         lambda: desk.parts.webhooks.update(endpoint_id, buyer.partner_id, buyer.mode, who=_who(buyer), **changes)
     )
