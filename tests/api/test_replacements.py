@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cardrail.catalog import import_catalog
-from cardrail.orders import ReplacementDecision, pursue_replacement, resolve_replacement
+from cardrail.orders import CodeAt, ReplacementDecision, pursue_replacement, refund_order, resolve_replacement
 from tests.api.build import Served
 
 CLAIM = {
@@ -52,6 +52,18 @@ def test_a_refund_is_money_and_says_so(server: Served) -> None:
     codes = server.live.get(f"/v1/orders/{order['id']}/codes").json()["items"][0]["codes"]
     assert [(one["state"], one["replacement_id"]) for one in codes] == [("DELIVERED", None), ("REFUNDED", one["id"])]
     assert server.live.get(f"/v1/orders/{order['id']}").json()["refunded"]["amount"] == "95.00"
+
+
+def test_a_unit_that_the_operator_refunded_shows_so_and_is_not_claimed(server: Served) -> None:
+    order = server.order("TEA", 2)
+    parts = server.cardrail
+    facts: dict[str, Any] = {"node": "main", "because": "late", "actor": "cli", "units": [CodeAt(1, 2)]}
+    refund_order(parts.db, parts.clock, parts.audit, order["id"], None, **facts)
+    refused = claimed(server, order, status=409)
+    assert (refused["code"], refused["line"], refused["position"]) == ("unit_refunded", 1, 2)
+    assert server.live.get(f"/v1/orders/{order['id']}").json()["items"][0]["refunded_units"] == [2]
+    codes = server.live.get(f"/v1/orders/{order['id']}/codes").json()["items"][0]["codes"]
+    assert [(one["state"], one["replacement_id"]) for one in codes] == [("DELIVERED", None), ("REFUNDED", None)]
 
 
 def test_a_key_binds_its_claims(server: Served) -> None:

@@ -53,7 +53,7 @@ def invalidate(world: World, order_id: OrderId, buyer: Buyer | None = None, poli
 
 
 def refund(world: World, order_id: OrderId, amount_minor: int | None, reference: str | None = None) -> Order:
-    facts = {"node": NODE, "because": "late", "actor": "cli"}
+    facts: dict[str, Any] = {"node": NODE, "because": "late", "actor": "cli"}
     return refund_order(world.db, world.clock, world.audit, order_id, amount_minor, reference=reference, **facts)
 
 
@@ -95,13 +95,13 @@ def findings(world: World) -> list[Finding]:
         return [one for check in all_checks(world.audit) for one in check.run(tx)]
 
 
-def taxed(world: World, *, fee_minor: int, tax_bps: int, discount_bps: int = 500) -> PriceRule:
+def taxed(world: World, *, fee_minor: int, tax_bps: int, discount_bps: int = 500, product_id: str | None = None) -> PriceRule:
     """The partner gets a rule of his own, with a fee on each unit and a tax on both."""
     rule = PriceRule(
         PriceRuleId(""),
         world.partner.partner_id,
         None,
-        None,
+        product_id,
         None,
         "discount",
         discount_bps,

@@ -40,10 +40,24 @@ def test_a_refund_that_is_repeated_under_its_reference_moves_nothing(world: Worl
     order = world.order("TEA")
     words = ("refund", order.id, "--because", "late", "--amount", "5.00", "--reference", "t-1", "--yes")
     first, second, as_json = run(*words), run(*words), run(*words, "--json")
-    assert first.stdout.startswith("Refunded 5.00 INR.")
+    assert first.stdout.startswith("Refunded 5.00 INR, as a rebate.")
     assert second.stdout.startswith("Refunded under t-1 before")
     assert (second.exit_code, json.loads(as_json.stdout)["refunded"]) == (0, "5.00")
     assert moved(world, order.id) == [("refund", "posted", 500), ("sale", "posted", 9_500)]
+
+
+def test_a_refund_says_which_units_it_pays_back_and_asks_for_them(world: World, run: Run) -> None:
+    world.stock("TEA", 5)
+    order = world.order("TEA", 5)
+    named = run("refund", order.id, "--because", "late", "--unit", "2", "--yes")
+    asked = CliRunner().invoke(noun.app, ["refund", order.id, "--because", "late", "--quantity", "2"], input="y\n")
+    assert "Refunded 95.00 INR: line 1, unit 2." in named.stdout
+    assert f"Refund 190.00 INR of order {order.id}: line 1, units 4 to 5?" in asked.stdout
+    again = run("refund", order.id, "--because", "late", "--unit", "1:2", "--yes")
+    assert (again.exit_code != 0, run("refund", order.id, "--because", "late", "--unit", "x", "--yes").exit_code) == (True, 2)
+    assert json.loads(run("show", order.id, "--json").stdout)["items"][0]["refunded_units"] == [2, 4, 5]
+    rest = run("refund", order.id, "--because", "late", "--yes")
+    assert "Refunded 190.00 INR: line 1, units 1, 3." in rest.stdout
 
 
 @pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)

@@ -87,7 +87,7 @@ def test_a_unit_that_a_claim_paid_back_is_not_refunded_again(shop: Claims) -> No
     assert pay_back(shop, order, quantity=1).items[0].refunded == (1, 2)
     for again in ({"quantity": 1}, {"amount": 9_500}, {"amount": None}):
         with pytest.raises(RefundTooLarge):
-            pay_back(shop, order, **again)  # type: ignore[arg-type]
+            pay_back(shop, order, **again)
     assert (shop.balance(), shop.findings()) == ("1000000.00", [])
 
 

@@ -47,9 +47,10 @@ class Ledgers:
         self.world.stock(sku, codes, cost="80", supplier="acme", face=facts.get("face"))
         return self.world.order(sku, quantity, **facts)
 
-    def refund(self, order: Order, amount_minor: int | None = None) -> None:
+    def refund(self, order: Order, amount_minor: int | None = None, **wish: Any) -> None:
         world = self.world
-        refund_order(world.db, world.clock, world.audit, order.id, amount_minor, node=NODE, because="asked", actor="test")
+        facts: dict[str, Any] = {"node": NODE, "because": "asked", "actor": "test", **wish}
+        refund_order(world.db, world.clock, world.audit, order.id, amount_minor, **facts)
 
     def take(self, amount: str, buyer: Buyer | None = None, *, allow_debt: bool = False) -> str:
         who = buyer or self.world.partner

@@ -15,7 +15,7 @@ from cardrail.catalog import load_snapshot, parse_rate, set_rate
 from cardrail.jobs import Jobs
 from cardrail.kernel import Mode
 from cardrail.ledger import Purpose, platform_balances
-from cardrail.orders import InvalidationPolicy, invalidate_order
+from cardrail.orders import CodeAt, InvalidationPolicy, invalidate_order
 from cardrail.settlement import (
     Export,
     ExportDesk,
@@ -130,6 +130,19 @@ def test_margins_add_up_to_the_platforms_accounts_however_they_are_grouped(ledge
         assert sum(row["cost"] for row in found) == sums[Purpose.COST_OF_GOODS], by
     assert [row["supplier"] for row in rows(ledgers, ExportKind.MARGIN, by="supplier")] == ["(none named)", "acme", "bazaar"]
     assert [row["units"] for row in rows(ledgers, ExportKind.MARGIN, by="day")] == [5, 4]
+
+
+def test_a_refunded_unit_is_taken_off_its_own_line(ledgers: Ledgers) -> None:
+    world = ledgers.world
+    world.stock("TEA", ["tea-1", "tea-2"], cost="60")
+    world.stock("BOOKS", ["book-1"], cost="20")
+    both = world.place(world.command(item("TEA", 2), item("BOOKS", 1)))[0].order  # type: ignore[union-attr]
+    before = {row["product"]: row["revenue"] for row in rows(ledgers, ExportKind.MARGIN, by="product")}
+    ledgers.refund(both, units=[CodeAt(1, 1)])
+    after = {row["product"]: row["revenue"] for row in rows(ledgers, ExportKind.MARGIN, by="product")}
+    assert {name: before[name] - after[name] for name in before} == {"TEA": 9_500, "BOOKS": 0}
+    ledgers.refund(both)
+    assert {row["revenue"] for row in rows(ledgers, ExportKind.MARGIN, by="product")} == {0}
 
 
 def test_a_margin_in_one_currency_tells_the_exchange_apart(ledgers: Ledgers) -> None:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardrail.kernel import Mode
-from cardrail.orders import SoldLine
+from cardrail.orders import CodeAt, SoldLine
 from cardrail.settlement import TaxRate
 from cardrail.settlement.model import by_rate
+from tests.build import item
 from tests.orders.build import taxed
 from tests.settlement.build import Ledgers
 
@@ -49,6 +50,20 @@ def test_what_is_refunded_is_taken_off_its_rate(ledgers: Ledgers) -> None:
     ledgers.until(2026, 2, 1, 1)
     (one,) = [closed for closed in ledgers.close().closed if closed.mode is Mode.LIVE]
     assert (one.taxes, one.closing_minor) == ([TaxRate(1_900, 0, 0)], 100_000_000)
+
+
+def test_a_unit_of_one_of_several_rates_is_taken_off_its_own(ledgers: Ledgers) -> None:
+    world = ledgers.world
+    tea = world.catalog.current().offer("TEA")
+    assert tea is not None
+    taxed(world, fee_minor=250, tax_bps=1_900, product_id=tea.product_id)
+    world.stock("TEA", 2)
+    world.stock("BOOKS", 1)
+    both = world.place(world.command(item("TEA", 2), item("BOOKS", 1)))[0].order  # type: ignore[union-attr]
+    ledgers.refund(both, units=[CodeAt(1, 2), CodeAt(2, 1)])
+    ledgers.until(2026, 2, 1, 1)
+    (one,) = [closed for closed in ledgers.close().closed if closed.mode is Mode.LIVE]
+    assert one.taxes == [TaxRate(0, 0, 0), TaxRate(1_900, 9_750, 1_852)]  # 19 % of two times 97.50 is 37.05: 18.52 and 18.53
 
 
 @given(st.sampled_from(["sale", "fee", "tax", "refund", "refund_fee", "refund_tax"]), st.integers(-(10**9), 10**9), LINES)

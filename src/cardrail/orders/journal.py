@@ -60,7 +60,8 @@ def catch_up(db: Database, journal: Journal) -> int:
     A process that died between a commit and its journal lines answered nobody. But its orders stand, and whoever asks again gets the
     codes: so the lines must be there before this node answers anybody. A node writes its lines in the order of its commits, so what it
     lacks is younger than the newest line of its own files; what other nodes wrote says nothing about that, and only spares writing an
-    order twice. Where several nodes are up, one of the others may be asked for such an order before the node that sold it starts again.
+    order twice. Where several nodes are up, one of the others may be asked for such an order before the node that sold it starts again;
+    codes that were given for bad ones do not wait for that (``journal_left_behind``).
     """
     added = 0
     with db.read() as tx:

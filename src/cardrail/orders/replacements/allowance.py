@@ -50,8 +50,8 @@ _SOLD: Final = sa.select(sa.func.coalesce(sa.func.sum(_some.c.delivered), 0))
 
 
 def is_allowed(tx: Tx, policy: ReplacementPolicy, one: Replacement, now: int) -> bool:
-    """Whether one more of this partner's codes may be replaced or refunded unasked. His wallet is locked by the caller, so claims of
-    several of his orders are counted one after the other."""
+    """Whether one more of this partner's codes may be replaced or refunded unasked. The wallet that paid is locked by the caller, so claims
+    of several orders are counted one after the other; only two wallets' claims at the same moment may not see each other."""
     late = policy.unasked_span + policy.patience  # a claim is decided some time after it was made
     given = int(tx.execute(_UNASKED, _within(one, "rpl", now, late)).scalar_one())
     if given < policy.unasked_least:

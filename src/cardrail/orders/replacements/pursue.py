@@ -678,7 +678,10 @@ def journal_left_behind(desk: ReplacementDesk) -> int:
     with desk.db.read() as tx:
         found = store.unjournalled(tx, to_micros(desk.clock.now()) - micros(UNJOURNALLED_SECONDS))
     for order_id in found:
-        _journal(desk, order_id)
+        try:
+            _journal(desk, order_id)
+        except Exception as error:  # its neighbours go on
+            log.error("a replacement was not journalled", order_id=order_id, error=type(error).__name__)  # noqa: TRY400  # values in its text
     return len(found)
 
 
