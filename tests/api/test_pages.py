@@ -90,6 +90,12 @@ def test_the_server_is_there_and_ready_and_does_not_say_what_it_runs_on(server: 
         assert "server" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/docs", "/docs/static/docs.css", "/c/-/claim.css", "/c/none"])
+def test_a_text_names_its_charset_once(still_server: Served, path: str) -> None:
+    """Prometheus 3 takes no meters whose media type it cannot read."""
+    assert still_server.nobody.get(path).headers["content-type"].count("charset=") == 1
+
+
 def test_meters_count_requests_by_route_and_orders_by_state(server: Served) -> None:
     server.order()
     server.live.get("/v1/orders/ord_whatever")

@@ -27,7 +27,7 @@ LOOK_SECONDS: Final = 5.0
 """How long what the database said holds."""
 LOOK_SECONDS_MAX: Final = 2.0
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from cardrail.storage.migrations import current_revision, newest_revision
 STATIC: Final = Path(__file__).parent / "static"
 
 _TYPES: Final = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript",
+    ".css": "text/css",
     ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 
 PAGE_HEADERS: Final = {

@@ -72,7 +72,7 @@ HEADERS: Final = {
 }
 _GONE: Final = (ClaimNotFound, ClaimExpired, ClaimRevoked, ClaimEmpty)
 _PIN: Final = re.compile(r"[0-9]{4,12}")
-_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript"}
 _LOGO_TYPES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -318,9 +318,7 @@ def _rendered(request: HttpRequest, language: str, facts: dict[str, Any], status
             **facts,
         )
     )
-    return Response(
-        text, status_code=status, media_type="text/html; charset=utf-8", headers=HEADERS | {"content-language": language}
-    )
+    return Response(text, status_code=status, media_type="text/html", headers=HEADERS | {"content-language": language})
 
 
 def _language(request: HttpRequest, claim: Claim | None) -> str:
