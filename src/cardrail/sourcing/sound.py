@@ -15,12 +15,14 @@ from typing import Any, Final
 from cardrail.kernel import MINOR_MAX, Money, PlainCode
 from cardrail.sourcing.connector import (
     Accepted,
+    Credited,
     Delivered,
     Invalidated,
     InvalidateOutcome,
     LookupOutcome,
     NotFound,
     Refused,
+    ReplacementOutcome,
     Unknown,
 )
 
@@ -55,6 +57,14 @@ def sound_end(outcome: object) -> InvalidateOutcome:
     if isinstance(outcome, Refused):
         return replace(outcome, reason=_words(outcome.reason))
     return Unknown(_words(outcome.why) if isinstance(outcome, Unknown) else "the connector answered nothing that is known")
+
+
+def sound_claim(outcome: object) -> ReplacementOutcome:
+    """What ``replace`` or ``replacement`` answered, as it can be kept."""
+    if not isinstance(outcome, Credited):
+        return sound(outcome)
+    amount: Any = outcome.amount
+    return Credited(amount if isinstance(amount, Money) and 0 <= amount.minor <= MINOR_MAX else None)
 
 
 def _delivered(outcome: Delivered, order_id: str | None) -> Delivered | Unknown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,8 @@ def test_codes_are_read_wherever_they_are(script: Receiver, delivery: Any, codes
 def test_a_delivery_without_codes_or_with_too_many_is_unknown(script: Receiver) -> None:
     for codes in ([], [{"code": "A"}, {"code": "B"}]):
         assert isinstance(placed(answering(script, 201, ORDER | {"codes": codes})), Unknown)
+    half = answering(script, 201, ORDER | {"codes": [{"code": "A"}, {"code": ""}]})
+    assert isinstance(placed(half, replace(a_request(), quantity=2)), Unknown)
 
 
 def test_a_state_that_is_not_known_is_not_yet(script: Receiver) -> None:
@@ -266,7 +269,7 @@ def test_pages_that_never_end_are_not_read_for_ever(script: Receiver) -> None:
 
     made = Pages(Setup("s", Mode.LIVE, "USD", {"base_url": f"http://127.0.0.1:{script.port}"}, {"api_key": Secret("k")}))
     pages = iter(['{"data":[],"next_cursor":"a"}', '{"data":[],"next_cursor":"b"}', '{"data":[],"next_cursor":"a"}'] * 3)
-    made._http.request = lambda *_, **__: _answer(next(pages))  # type: ignore[method-assign]
+    made._http.request = lambda *_, **__: _answer(next(pages))  # type: ignore[method-assign]  # the other side of the line
     with pytest.raises(OddAnswer):
         list(made.catalog())
     made.close()

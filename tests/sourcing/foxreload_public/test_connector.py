@@ -36,7 +36,7 @@ from cardrail.sourcing.connectors.foxreload_public.mapping import codes_of, prod
 from cardrail.sourcing.connectors.foxreload_public.wire import ProductIn
 from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as hub  # noqa: F401  # the served installation, under the name that it has here
-from tests.compat.conftest import shop_settings  # noqa: F401
+from tests.compat.conftest import shop_settings  # noqa: F401  # a fixture of the hub's
 from tests.compat.foxreload.public import ROOT, furnish
 from tests.sourcing.oneclickdz.conftest import Scripted
 
@@ -51,7 +51,7 @@ def shop_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def connector_of(hub: CompatShop) -> Iterator[Make]:  # noqa: F811
+def connector_of(hub: CompatShop) -> Iterator[Make]:
     """Makes connectors for accounts at the hub."""
     furnish(hub)
     made: list[FoxReloadPublicSupplier] = []
@@ -178,7 +178,7 @@ def test_a_no_is_a_no_and_costs_nothing(
     assert connector.balance() == [inr("100000.00")]
 
 
-def test_an_account_without_money_is_told_so_and_its_order_is_never_paid(connector_of: Make, hub: CompatShop) -> None:  # noqa: F811
+def test_an_account_without_money_is_told_so_and_its_order_is_never_paid(connector_of: Make, hub: CompatShop) -> None:
     poor = connector_of(hub.a_partner("50.00"))
     outcome = poor.place(a_request(sku_of(poor, TEA)))
     assert isinstance(outcome, Refused)
@@ -203,7 +203,7 @@ def test_a_topup_takes_its_fields(connector_of: Make) -> None:
     assert refused.kind is RefusalKind.INVALID
 
 
-def test_stock_and_statement(connector: FoxReloadPublicSupplier, hub: CompatShop) -> None:  # noqa: F811
+def test_stock_and_statement(connector: FoxReloadPublicSupplier, hub: CompatShop) -> None:
     tea, soldout, wallet = (sku_of(connector, name) for name in (TEA, SOLDOUT, WALLET))
     connector.place(a_request(tea, 2))
     stock = connector.stock([tea, soldout, wallet])
@@ -214,7 +214,7 @@ def test_stock_and_statement(connector: FoxReloadPublicSupplier, hub: CompatShop
     assert list(connector.statement(now - timedelta(hours=2), now - timedelta(hours=1))) == []
 
 
-def test_a_wrong_key_is_told(hub: CompatShop) -> None:  # noqa: F811
+def test_a_wrong_key_is_told(hub: CompatShop) -> None:
     wrong = a_supplier(hub.url + ROOT, "fr_live_wrong")
     with pytest.raises(CredentialsRefused):
         wrong.balance()
@@ -420,7 +420,8 @@ def test_balances_have_several_names(script: Scripted, told: FoxReloadPublicSupp
         ("A;1", [("A", "1", None)]),
         (["A", {"code": "B", "pin": "2"}, {"codes": ["C"]}], [("A", None, None), ("B", "2", None), ("C", None, None)]),
         (["https://x.example/1"], [(None, None, "https://x.example/1")]),
-        ([7, None, {}], []),
+        ([None, {}], []),
+        (["A", "", 7], [("A", None, None), (None, None, None), (None, None, None)]),  # so that nobody takes it for whole
     ],
 )
 def test_codes_come_in_many_forms(data: Any, codes: list[tuple[str | None, str | None, str | None]]) -> None:

@@ -58,6 +58,7 @@ from cardrail.sourcing import (
     load_attempt,
     load_attempts,
     micros,
+    sound_claim,
 )
 from cardrail.storage import Tx, all_restores, audit_entry, open_restores
 from cardrail.vault import (
@@ -451,7 +452,7 @@ def _call(desk: ReplacementDesk, ask: _Ask) -> _Answer:
     except CardrailError as error:  # the bad code cannot be opened: nobody was asked
         return _Answer(None, f"not asked: {error.code}", was_sent=False)
     try:
-        return _Answer(connector.replace(request))
+        return _Answer(sound_claim(connector.replace(request)))
     except NotSent as error:
         return _Answer(None, f"not reached: {error.code}", was_sent=False)
     except RateLimited as error:
@@ -467,7 +468,7 @@ def _call(desk: ReplacementDesk, ask: _Ask) -> _Answer:
 def _looked(connector: Connector, ask: _Ask) -> _Answer:
     """A look that fails says nothing about the claim."""
     try:
-        return _Answer(connector.replacement(ask.request(), ask.one.supplier_claim_id))
+        return _Answer(sound_claim(connector.replacement(ask.request(), ask.one.supplier_claim_id)))
     except Exception as error:
         return _Answer(None, error.code if isinstance(error, SourcingError) else type(error).__name__)
 

@@ -137,7 +137,8 @@ def codes_of(data: Any) -> Iterator[PlainCode]:
             yield PlainCode(code, pin or None)
     elif isinstance(data, list):
         for one in data:
-            yield from codes_of(one)
+            is_shown = one != "" and not isinstance(one, (int, float))
+            yield from codes_of(one) if is_shown else (PlainCode(None),)  # a unit whose code is none, or not yet one
     elif isinstance(data, Mapping):
         text, own_pin = data.get("code"), data.get("pin")
         if isinstance(text, str) and text:

@@ -148,7 +148,7 @@ class FoxReloadV1Supplier(BaseConnector):
         """What an order says."""
         if order.status == "delivered":
             codes = plain_codes(order)
-            if not codes or len(codes) > quantity:
+            if not codes or len(codes) > quantity or not all(map(_is_full, codes)):
                 return Unknown(f"delivered, and {len(codes)} codes for {quantity} units in the answer", order.order_id)
             return Delivered(codes, self._cost(order, len(codes)), order.order_id)
         if order.status == "failed":
@@ -222,7 +222,7 @@ class FoxReloadV1Supplier(BaseConnector):
     def _by_order(self, about: ReplaceRequest, index: int | None, claim_id: str | None) -> Delivered | Accepted | Unknown:
         """What the order itself tells: another code in the bad one's place. While the bad one stands there, nothing is decided."""
         codes = self._codes(about.supplier_order_id or "")
-        if index is not None and index < len(codes) and _index_of(about.code, codes) != index:
+        if index is not None and index < len(codes) and _is_full(codes[index]) and _index_of(about.code, codes) != index:
             return Delivered((codes[index],), None, claim_id)
         return Unknown("its order does not tell") if claim_id is None else Accepted(claim_id)
 
@@ -315,16 +315,22 @@ def _index_of(code: PlainCode, codes: Sequence[PlainCode]) -> int | None:
     return next((index for index, one in enumerate(codes) if (one.code or one.url, one.pin) == wanted), None)
 
 
+def _is_full(one: PlainCode) -> bool:
+    return bool(one.code or one.url)
+
+
 def _evidence(request: ReplaceRequest) -> str:
     """What the partner gave, cut to what fits, and our reference."""
     return "\n".join([*([request.evidence[:3_900]] if request.evidence else []), f"claim {request.reference}"])
 
 
 def plain_codes(order: OrderIn) -> tuple[PlainCode, ...]:
-    """The codes of a delivered order: of the list, else of the one object, or of whatever that is instead (A5, A14)."""
-    if order.codes:
-        found = [PlainCode(one.code, one.pin, None, one.url) for one in order.codes if one.code or one.url]
-        return tuple(found)
+    """The codes of a delivered order: of the list, else of the one object, or of whatever that is instead (A5, A14).
+
+    A place of the list that holds nothing is one all the same: its code may still be shown, and the others keep their numbers.
+    """
+    if order.codes and any(one.code or one.url for one in order.codes):
+        return tuple([PlainCode(one.code, one.pin, None, one.url) for one in order.codes])
     data = order.delivery_data
     if isinstance(data, str) and data:
         return (PlainCode(data),)
