@@ -79,6 +79,12 @@ class World:
         import_catalog(self.db, self.clock, self.audit, SHEET, actor="test")
         self.partner = self.a_partner("INR", "1000000.00")
 
+    @property
+    def frozen(self) -> FrozenClock:
+        """The clock, to be moved; only where it stands still."""
+        assert isinstance(self.clock, FrozenClock)
+        return self.clock
+
     def a_partner(self, currency: str, balance: str | None = None, *, limits: Limits | None = None) -> Buyer:
         """A partner as the credential would name it, with money in both modes."""
         made = create_partner(self.db, self.clock, self.audit, name="Partner", currency=currency, limits=limits, actor="test")

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     """Stop the server, if it is ours."""
-    global _server  # noqa: PLW0603
+    global _server  # noqa: PLW0603  # likewise
     if _server is not None:
         _server.stop()
         _server = None

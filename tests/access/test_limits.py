@@ -153,7 +153,7 @@ def test_whatever_is_ordered_no_limit_is_passed(
     book, taken = LimitsBook(), []
     for total, sku, count in wanted:
         try:
-            book.take("par_1", Mode.LIVE, limits, OrderFigures("INR", total, ((sku, count),)))  # type: ignore[arg-type]
+            book.take("par_1", Mode.LIVE, limits, OrderFigures("INR", total, ((sku, count),)))  # type: ignore[arg-type]  # any text will do for an id
             taken.append((total, sku, count))
         except LimitExceeded:
             pass

@@ -15,7 +15,7 @@ from cardrail.cli import app
 from cardrail.kernel import new_id, to_micros
 from cardrail.storage import Database
 from tests.api.build import Served
-from tests.api.conftest import server, settings  # noqa: F401
+from tests.api.conftest import server, settings  # noqa: F401  # fixtures
 from tests.webhooks.receiver import a_receiver
 
 runner = CliRunner()
@@ -92,7 +92,7 @@ def test_a_suppliers_webhooks_are_set_rotated_shown_and_switched_off(run: Run, t
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_meters_tell_of_alerts_messages_and_suppliers_webhooks(server: Served) -> None:  # noqa: F811
+def test_meters_tell_of_alerts_messages_and_suppliers_webhooks(server: Served) -> None:
     part = server.cardrail
     an_alert(part.db, to_micros(part.clock.now()))
     text = server.nobody.get("/metrics").text

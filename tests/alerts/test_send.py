@@ -45,7 +45,7 @@ class Inbox:
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         message = email.message_from_bytes(cast("bytes", envelope.content), policy=default)
         assert isinstance(message, EmailMessage)
         self.taken.append(message)
@@ -71,7 +71,7 @@ def drift(watched: Watched) -> None:
 def test_an_alert_arrives_as_a_mail(world: World, inbox: tuple[Inbox, int]) -> None:
     handler, port = inbox
     watched = Watched(world)
-    watched.desk.channels["email"] = Mail(Secret(f"smtp://127.0.0.1:{port}"), "shop@shop.example", world.clock)  # type: ignore[index]
+    watched.desk.channels["email"] = Mail(Secret(f"smtp://127.0.0.1:{port}"), "shop@shop.example", world.clock)  # type: ignore[index]  # a dict, behind its type
     drift(watched)
     watched.watch()
     (mail,) = handler.taken
@@ -95,7 +95,7 @@ def hooked(world: World, url: str, rules: AddressRules = LOOPBACK) -> Watched:
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_webhook_is_signed_as_the_standard_says(world: World, receiver: Receiver) -> None:
-    world.clock.at = datetime.now(UTC)  # type: ignore[attr-defined]  # the library compares with its own clock
+    world.frozen.at = datetime.now(UTC)  # the library compares with its own clock
     watched = hooked(world, receiver.url)
     drift(watched)
     watched.watch()

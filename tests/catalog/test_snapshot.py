@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ GAMES = Category(CategoryId("cat_1"), 1, "games", "Games", None, {})
 CARDS = Category(CategoryId("cat_2"), 2, "cards", "Cards", GAMES.id, {})
 
 
-def a_product(place: int, **what: object) -> Product:
+def a_product(place: int, **what: Any) -> Product:
     brand = Brand(BrandId(f"brd_{place % 500}"), place % 500, f"b{place % 500}", f"Brand {place % 500}")
     product = Product(
         id=ProductId(f"prd_{place:06}"),
@@ -53,7 +54,7 @@ def a_product(place: int, **what: object) -> Product:
         retired_at=None,
         offers=(an_offer(sku=f"C{place}", denomination_id=f"den_{place}"),),
     )
-    return replace(product, **what)  # type: ignore[arg-type]
+    return replace(product, **what)
 
 
 def a_snapshot(products: list[Product]) -> CatalogSnapshot:

@@ -41,7 +41,7 @@ class Inbox:
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         if address.startswith("nobody"):
             return "550 no such person"
         if address.startswith("later"):
@@ -49,7 +49,7 @@ class Inbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         message = email.message_from_bytes(cast("bytes", envelope.content), policy=default)
         assert isinstance(message, EmailMessage)
         self.taken.append(message)

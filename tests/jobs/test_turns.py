@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from cardrail.storage import Database, FairLock, SharedTurn, make_engine
 from tests.jobs.build import eventually, make_notes, note, some_jobs, times_noted, working
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
 
 
 @pytest.fixture
-def library(db: Database) -> Iterator[object]:
+def library(db: Database) -> Iterator[sa.Engine]:
     engine = make_engine(db.url, for_dbos=True, turn=SharedTurn(db.write_lock, FairLock()))
     make_notes(db)
     yield engine
@@ -33,28 +34,28 @@ def is_free(lock: FairLock) -> bool:
     return done.wait(0.2)
 
 
-def test_reading_takes_no_turn(db: Database, library: object) -> None:
-    with library.begin() as tx:  # type: ignore[attr-defined]
+def test_reading_takes_no_turn(db: Database, library: sa.Engine) -> None:
+    with library.begin() as tx:
         tx.exec_driver_sql("SELECT count(*) FROM notes").scalar()
         assert is_free(db.write_lock)
 
 
-def test_writing_takes_the_turn_until_its_commit(db: Database, library: object) -> None:
-    with library.begin() as tx:  # type: ignore[attr-defined]
+def test_writing_takes_the_turn_until_its_commit(db: Database, library: sa.Engine) -> None:
+    with library.begin() as tx:
         note(tx, "a")
         assert not is_free(db.write_lock)
     assert is_free(db.write_lock)
 
 
-def test_a_rollback_gives_the_turn_back(db: Database, library: object) -> None:
-    with pytest.raises(ZeroDivisionError), library.begin() as tx:  # type: ignore[attr-defined]
+def test_a_rollback_gives_the_turn_back(db: Database, library: sa.Engine) -> None:
+    with pytest.raises(ZeroDivisionError), library.begin() as tx:
         note(tx, "a")
         raise ZeroDivisionError
     assert is_free(db.write_lock)
 
 
-def test_a_refused_statement_gives_the_turn_back(db: Database, library: object) -> None:
-    with library.connect() as tx, pytest.raises(Exception, match="no such table"):  # type: ignore[attr-defined]
+def test_a_refused_statement_gives_the_turn_back(db: Database, library: sa.Engine) -> None:
+    with library.connect() as tx, pytest.raises(Exception, match="no such table"):
         tx.exec_driver_sql("INSERT INTO nowhere VALUES (1)")
     assert is_free(db.write_lock)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.ledger.build import LIVE, NODE, Desk, eur
 
-from cardrail.kernel import Mode, TransferId, new_transfer_id
+from cardrail.kernel import HoldId, Mode, TransferId, new_transfer_id
 from cardrail.ledger import (
     AccountFull,
     AlreadyReversed,
@@ -94,8 +94,8 @@ REFUSED: list[tuple[str, Act, type[LedgerError]]] = [
     ("a post beyond the hold",         lambda d: d.post(d.hold(10), 11),                       HoldExceeded),
     ("a void beyond the hold",         lambda d: d.void(d.hold(10), 11),                       HoldExceeded),
     ("a void of nothing",              lambda d: d.void(d.hold(10), 0),                        AmountNotPositive),
-    ("a post of no hold",              lambda d: d.post("hld_0", 1),                           HoldNotFound),  # type: ignore[arg-type]
-    ("a void of no hold",              lambda d: d.void("hld_0"),                              HoldNotFound),  # type: ignore[arg-type]
+    ("a post of no hold",              lambda d: d.post(HoldId("hld_0"), 1),                   HoldNotFound),
+    ("a void of no hold",              lambda d: d.void(HoldId("hld_0")),                      HoldNotFound),
     ("a refund of nothing",            lambda d: d.refund("ord_0", 0),                         AmountNotPositive),
     ("a refund with a negative part",  lambda d: d.refund("ord_0", 5, -1),                     AmountNotPositive),
     ("a reversal of nothing",          lambda d: d.reverse(new_transfer_id()),                 TransferNotFound),

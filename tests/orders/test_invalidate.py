@@ -81,9 +81,9 @@ def test_where_the_operator_allows_it_revealed_codes_are_written_off(world: Worl
 def test_the_window_is_counted_from_the_placing(world: World) -> None:
     world.stock("TEA", 2)
     first, second = unseen(world), unseen(world)
-    world.clock.advance(hours=24)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(hours=24)
     assert invalidate(world, first.id).state is OrderState.INVALIDATED
-    world.clock.advance(seconds=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(seconds=1)
     with pytest.raises(InvalidationRefused):
         invalidate(world, second.id)
     assert invalidate(world, second.id, policy=replace(POLICY, window=timedelta(days=2))).refunded_minor == 9_500

@@ -41,7 +41,7 @@ def test_a_limit_is_used_up_over_batches_of_a_day(world: World) -> None:
     buyer = world.a_partner("INR", "1000.00", limits=Limits(orders_per_day_max=1))
     world.order("TEA", buyer=buyer)
     assert isinstance(world.refusal(item("TEA"), buyer=buyer), LimitExceeded)
-    world.clock.advance(hours=12)  # type: ignore[attr-defined]  # it is the frozen one, and this is midnight
+    world.frozen.advance(hours=12)  # this is midnight
     world.order("TEA", buyer=buyer)
 
 

@@ -115,7 +115,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(minutes=st.integers(5, 20))
     def time_passes(self, minutes: int) -> None:
-        self.clock.advance(minutes=minutes)  # type: ignore[attr-defined]  # it is the frozen one
+        self.world.frozen.advance(minutes=minutes)
 
     # --- orders -------------------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ def test_an_order_that_the_wallet_does_not_cover_stays_unpaid(world: World) -> N
 def test_an_order_expires_and_then_can_neither_be_paid_nor_revived(world: World) -> None:
     world.stock("TEA", 1)
     order = unpaid(world)
-    world.clock.advance(minutes=30)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(minutes=30)
     refused = the_refusal(world.pay(order.id))
     assert isinstance(refused, NotPayable)
     assert refused.facts["expired"] is True
@@ -158,9 +158,9 @@ def test_only_what_is_overdue_expires(world: World) -> None:
     world.stock("TEA", 1)
     early, done = unpaid(world), unpaid(world)
     paid(world, done.id)
-    world.clock.advance(minutes=29)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(minutes=29)
     late = unpaid(world)
-    world.clock.advance(minutes=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(minutes=1)
     assert expire_unpaid(world.db, world.clock) == 1
     states = [stands(world, one.id).state for one in (early, done, late)]
     assert states == [OrderState.CANCELLED, OrderState.FULFILLED, OrderState.PLACED]

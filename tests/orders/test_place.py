@@ -11,6 +11,7 @@ from cardrail.orders import (
     AmountTooLarge,
     CredentialChanged,
     IdempotencyConflict,
+    ItemRequest,
     OrderState,
     OutOfStock,
     PriceChanged,
@@ -85,8 +86,8 @@ def test_an_order_that_refuses_partial_gets_all_or_nothing(world: World) -> None
         (item("TEA", 2_001), TooManyUnits),
     ],
 )
-def test_what_cannot_be_sold_is_refused_and_changes_nothing(world: World, asked: object, why: type[Exception]) -> None:
-    assert type(world.refusal(asked)) is why or isinstance(world.refusal(asked), why)  # type: ignore[arg-type]
+def test_what_cannot_be_sold_is_refused_and_changes_nothing(world: World, asked: ItemRequest, why: type[Exception]) -> None:
+    assert type(world.refusal(asked)) is why or isinstance(world.refusal(asked), why)
     assert world.balance() == "1000000.00"
 
 

@@ -52,7 +52,7 @@ def test_a_repeat_of_the_order_does_not_need_the_quote_again(world: World) -> No
     world.stock("TEA", 1)
     quote = quoted(world, ("TEA", 1))
     first = world.order("TEA", key="k", quote_id=quote.id)
-    world.clock.advance(hours=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(hours=1)
     assert the_repeated(world.place(world.command(item("TEA"), key="k", quote_id=quote.id))[0]) == first.id
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_leaves_the_quote_unused(world: World) -> None:
 def test_a_quote_holds_for_fifteen_minutes(world: World) -> None:
     world.stock("TEA", 1)
     quote = quoted(world, ("TEA", 1))
-    world.clock.advance(minutes=15)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(minutes=15)
     assert isinstance(world.refusal(item("TEA"), quote_id=quote.id), QuoteExpired)
 
 

@@ -72,7 +72,7 @@ def test_a_list_is_read_page_by_page_newest_first(world: World) -> None:
 def test_a_list_is_narrowed_by_what_is_known_of_the_order(world: World) -> None:
     world.stock("TEA", 1)
     early = world.order("TEA", reference=Reference("A-1"), customer_id="c1")
-    world.clock.advance(hours=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(hours=1)
     late = unpaid(world, reference=Reference("A-2"), customer_id="c2")
     now = to_micros(world.clock.now())
     for filters in (
@@ -125,10 +125,10 @@ def test_a_key_that_may_not_see_codes_gets_none_and_no_look_is_noted(world: Worl
 def test_the_first_look_is_remembered(world: World) -> None:
     world.stock("TEA", 1)
     order = world.order("TEA", buyer=unseeing(world.partner))
-    world.clock.advance(hours=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(hours=1)
     seen = to_micros(world.clock.now())
     world.reveal(order.id)
-    world.clock.advance(hours=1)  # type: ignore[attr-defined]  # it is the frozen one
+    world.frozen.advance(hours=1)
     world.reveal(order.id)
     assert (stands(world, order.id).revealed_at, len(reveals(world))) == (seen, 2)
 

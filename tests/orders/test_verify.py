@@ -12,7 +12,7 @@ from cardrail.ledger import LEDGER_CHECKS
 from cardrail.orders import ORDER_CHECKS, Buyer, OrderState, all_checks, cancel_order, invalidate_order, refund_order
 from cardrail.storage import Database, Finding
 from cardrail.vault import VAULT_CHECKS
-from tests.build import NODE, POLICY, World, a_world, item
+from tests.build import NODE, POLICY, World, a_world, item, the_order
 
 PLANTED_ELSEWHERE = {check.name for check in LEDGER_CHECKS} | {"replacements"}
 """tests/ledger/test_verify.py and tests/replacements plant these."""
@@ -30,12 +30,12 @@ def busy(db: Database, tmp_path: Path) -> World:
     world.order("BOOKS", 1) if world.in_stock("BOOKS") else None
     refund_order(db, world.clock, world.audit, world.order("TEA").id, 500, node=NODE, because="late", actor="cli")
     unseen = Buyer(world.partner.partner_id, Mode.LIVE, "INR", "key_test", limits=Limits(), may_reveal=False)
-    taken_back = world.place(world.command(item("TEA"), buyer=unseen))[0].order  # type: ignore[union-attr]  # it is placed
+    taken_back = the_order(*world.place(world.command(item("TEA"), buyer=unseen)))
     invalidate_order(db, world.clock, world.audit, unseen, taken_back.id, POLICY, node=NODE, because="wrong card")
     test = Buyer(world.partner.partner_id, Mode.TEST, "INR", "key_test")
     for sku in ("TEST_OK", "TEST_PARTIAL", "TEST_REFUND", "TEST_PENDING", "TEST_SLOW"):
         world.place(world.command(item(sku, 2), buyer=test))
-    pending = world.place(world.command(item("TEST_PENDING"), buyer=test))[0].order  # type: ignore[union-attr]
+    pending = the_order(*world.place(world.command(item("TEST_PENDING"), buyer=test)))
     cancel_order(db, world.clock, test, pending.id)
     world.place(world.command(item("TEA"), pay_later=True))
     return world

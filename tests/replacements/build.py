@@ -136,7 +136,7 @@ class Claims(Supplied):
             until = self.pursue(one)
             if until is None:
                 break
-            self.clock.advance(microseconds=max(0, until - to_micros(self.clock.now())))  # type: ignore[attr-defined]
+            self.frozen.advance(microseconds=max(0, until - to_micros(self.clock.now())))
         return self.now(one)
 
     def now(self, one: Replacement) -> Replacement:
@@ -157,7 +157,7 @@ class Claims(Supplied):
             return [one for one in found if one.startswith(("replacement.", "code."))]
 
     def later(self, **span: float) -> None:
-        self.clock.advance(**span)  # type: ignore[attr-defined]
+        self.frozen.advance(**span)
 
 
 def claims(db: Database, folder: Path) -> Claims:

@@ -80,7 +80,7 @@ def test_past_its_deadline_the_policy_decides_and_the_late_code_is_kept(
 ) -> None:
     fake = shop.claimed_supplier("accept")
     fake.tellings.extend(["accept"] * 200)
-    shop.policy = ReplacementPolicy(unasked=unasked, patience=timedelta(days=1))  # type: ignore[arg-type]
+    shop.policy = ReplacementPolicy(unasked=unasked, patience=timedelta(days=1))  # type: ignore[arg-type]  # one of its words
     order = shop.sold("CARD")
     one = shop.claim(order)
     shop.pursue(one)

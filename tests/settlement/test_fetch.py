@@ -175,7 +175,7 @@ def test_two_orders_under_one_reference_are_both_seen_where_some_lines_name_the_
 
 def test_an_order_that_they_note_a_moment_after_midnight_belongs_to_the_day_on_which_we_asked(shop: Supplied) -> None:
     day = shop.clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    shop.clock.advance(seconds=(day - shop.clock.now()).total_seconds() - 1)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=(day - shop.clock.now()).total_seconds() - 1)
     telling(shop, [charged(day + timedelta(seconds=1), "80", "a-1"), charged(day + timedelta(minutes=5), "80", "b-9")])
     shop.bought()
     assert matched(shop, "A", day - timedelta(days=1), day) == {"equal": 1}
@@ -214,7 +214,7 @@ def test_yesterday_is_fetched_of_every_supplier_that_can_tell(shop: Supplied) ->
     telling(shop, [charged(shop.clock.now(), "80", "a-1")])
     shop.supplier("B")
     shop.bought()
-    shop.clock.advance(days=1)  # type: ignore[attr-defined]
+    shop.frozen.advance(days=1)
     fetched = [fetch_yesterday(shop.db, shop.clock, shop.audit, shop.connectors) for _ in range(2)]
     assert fetched == [1, 0]
     with shop.db.read() as tx:
@@ -222,7 +222,7 @@ def test_yesterday_is_fetched_of_every_supplier_that_can_tell(shop: Supplied) ->
 
 
 def night(shop: Supplied, **time: float) -> int:
-    shop.clock.advance(**time)  # type: ignore[attr-defined]
+    shop.frozen.advance(**time)
     return fetch_yesterday(shop.db, shop.clock, shop.audit, shop.connectors)
 
 

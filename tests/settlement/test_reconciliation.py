@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from cardrail.settlement import InvalidPeriod, Reconciliation, reconciliation
 from tests.settlement.build import START, Ledgers
 
 
-def of_january(ledgers: Ledgers, **facts: object) -> Reconciliation:
+def of_january(ledgers: Ledgers, **facts: Any) -> Reconciliation:
     world = ledgers.world
     january, february = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-    return reconciliation(world.db, world.partner.partner_id, Mode.LIVE, january, february, **facts)  # type: ignore[arg-type]
+    return reconciliation(world.db, world.partner.partner_id, Mode.LIVE, january, february, **facts)
 
 
 def test_orders_stand_with_their_charges_and_refunds(ledgers: Ledgers) -> None:

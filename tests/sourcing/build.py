@@ -106,7 +106,7 @@ class Supplied(World):
             rest = self.visit(order)
             if rest.until is None:
                 break
-            self.clock.advance(microseconds=max(0, rest.until - to_micros(self.clock.now())))  # type: ignore[attr-defined]
+            self.frozen.advance(microseconds=max(0, rest.until - to_micros(self.clock.now())))
         return self.stands(order)
 
     def bought(self, sku: str = "CARD", quantity: int = 1, **facts: Any) -> Order:

@@ -55,8 +55,8 @@ class Line:
                 else:
                     self._says(answer.status_code, answer.content, {})
 
-            do_POST = do_GET  # noqa: N815
-            do_PUT = do_GET  # noqa: N815
+            do_POST = do_GET
+            do_PUT = do_GET
 
             def _says(self, status: int, body: bytes, headers: dict[str, str], length: int | None = None) -> None:
                 self.send_response(status)

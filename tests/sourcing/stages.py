@@ -151,7 +151,7 @@ ROOTS = {
 
 
 @pytest.fixture(name="later", scope="module")
-def the_later_hub(hub: CompatShop) -> CompatShop:  # noqa: F811
+def the_later_hub(hub: CompatShop) -> CompatShop:
     """The hub also sells what it has to buy first."""
     part = hub.cardrail
     import_catalog(part.db, part.clock, part.audit, SHEET, actor="test")
@@ -191,7 +191,7 @@ def the_lines() -> Iterator[Callable[[str, str], Line]]:
         one.close()
 
 
-def hub_stage(kind: str, hub: CompatShop, line: Line) -> Stage:  # noqa: F811
+def hub_stage(kind: str, hub: CompatShop, line: Line) -> Stage:
     """A connector to our own dialect, for an account of its own."""
     partner = hub.a_partner("10000.00")
     issued = hub.credential(kind.partition("_")[0], partner_id=partner)

@@ -85,7 +85,7 @@ def test_what_was_decided_once_is_not_decided_again(shop: Supplied, how: str) ->
 @pytest.mark.parametrize("how", HOWS)
 def test_the_truth_that_comes_while_it_is_decided_loses_and_doubles_nothing(shop: Supplied, how: str) -> None:
     (placed,) = unknown(shop)
-    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=3)
     said: list[str] = []
 
     def decision() -> None:
@@ -126,7 +126,7 @@ def test_who_is_alone_in_selling_it_is_asked_again_once_a_human_wants_that(shop:
     for _ in range(3):
         shop.visit(placed)
         fake.sold.clear()  # so they say on the telephone
-        shop.clock.advance(seconds=60)  # type: ignore[attr-defined]
+        shop.frozen.advance(seconds=60)
         decide(shop, placed, "retry")
     done = shop.finish(placed)
     assert (states(done)[0], of(shop.attempts(done))) == ("FULFILLED", [*[("closed", 2, 0)] * 3, ("delivered", 2, 2)])
@@ -139,7 +139,7 @@ def test_a_retried_purchase_whose_answer_comes_after_all_is_stock(shop: Supplied
     placed = shop.order("CARD", 2)
 
     def given_up() -> None:
-        shop.clock.advance(seconds=100)  # type: ignore[attr-defined]
+        shop.frozen.advance(seconds=100)
         shop.finish(placed, visits=2)
         decide(shop, placed, "retry")
         shop.finish(placed)
@@ -153,7 +153,7 @@ def test_a_retried_purchase_whose_answer_comes_after_all_is_stock(shop: Supplied
 def test_humans_and_late_answers_at_the_same_instant(shop: Supplied, full_counts: bool) -> None:
     """Each order has two humans, who decide differently, and two workers, who get the truth."""
     orders = unknown(shop, 40 if full_counts else 4)
-    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=3)
     raised: list[BaseException] = []
 
     def do(work: Callable[[], object]) -> None:

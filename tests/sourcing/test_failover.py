@@ -78,7 +78,7 @@ def test_with_a_supplier_dead_the_next_one_sells_within_its_time_and_it_is_taken
     nowhere.close()
     back = Wire(nowhere.port)
     back.does = sells
-    shop.clock.advance(seconds=61)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=61)
     done = shop.bought()
     back.close()
     with shop.db.read() as tx:

@@ -37,7 +37,7 @@ def test_a_dead_supplier_is_given_up_and_taken_up_again_when_it_returns(shop: Su
     for _ in range(6):
         assert states(shop.bought())[0] == "FULFILLED"
     assert (len(dead.asked), shop.health().breaker, told(shop)) == (5, "open", ["supplier.down"])
-    shop.clock.advance(seconds=61)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=61)
     done = shop.bought()
     assert (of(shop.attempts(done)), dead.units, shop.health().breaker) == ([("delivered", 1, 1)], 1, "closed")
     assert (told(shop), shop.findings()) == (["supplier.down", "supplier.up"], [])
@@ -49,7 +49,7 @@ def test_too_many_requests_sends_orders_elsewhere_until_its_moment(shop: Supplie
     shop.bought()
     shop.bought()
     assert (len(busy.asked), other.units, told(shop)) == (1, 2, [])
-    shop.clock.advance(seconds=4)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=4)
     shop.bought()
     assert busy.units == 1
 

@@ -75,7 +75,7 @@ class Buying(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.sampled_from([0, 1, 5, 30, 600]))
     def visit(self, data: st.DataObject, seconds: int) -> None:
         """A worker comes by, and may die in it."""
-        self.shop.clock.advance(seconds=seconds)  # type: ignore[attr-defined]
+        self.shop.frozen.advance(seconds=seconds)
         with suppress(Died):
             self.shop.visit(data.draw(st.sampled_from(self.orders)))
 
@@ -117,7 +117,7 @@ class Buying(RuleBasedStateMachine):
             for order in self.orders:
                 late = [one for one in self.shop.attempts(order) if is_overdue(one, now)]
                 assert not late or self.shop.stands(order).state.value == "NEEDS_REVIEW"
-            self.shop.clock.at = from_micros(max(min(left), now))  # type: ignore[attr-defined]
+            self.shop.frozen.at = from_micros(max(min(left), now))
         for order in self.orders:
             assert self.shop.stands(order).state in FINAL, self.shop.attempts(order)
 

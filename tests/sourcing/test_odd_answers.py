@@ -66,7 +66,7 @@ NONSENSE = [
     delivered(),
     delivered(PlainCode(""), TWO),
     delivered(PlainCode("  "), PlainCode(None)),
-    delivered(PlainCode(7), TWO),  # type: ignore[arg-type]
+    delivered(PlainCode(7), TWO),  # type: ignore[arg-type]  # that is the point
     delivered(PlainCode("\ud800"), TWO),
     Accepted(""),
     Accepted("a\0b"),
@@ -160,7 +160,7 @@ def test_an_order_accepted_under_another_ones_number_is_a_humans(shop: Supplied)
     placed = shop.order("CARD", 2)
     for _ in range(4):
         shop.visit(placed)
-        shop.clock.advance(seconds=8)  # type: ignore[attr-defined]
+        shop.frozen.advance(seconds=8)
     assert (states(shop.stands(placed))[0], other.units, shop.stands(placed).charged_minor) == ("NEEDS_REVIEW", 0, 0)
     assert (shop.owed(), shop.findings()) == (16_000, [])
 
@@ -189,6 +189,6 @@ def test_a_kill_that_was_answered_with_nonsense_killed_nothing(shop: Supplied) -
     other = shop.supplier("B", cost="85.00")
     placed = shop.order("CARD", 2)
     shop.visit(placed)
-    shop.clock.advance(seconds=20)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=20)
     shop.visit(placed)
     assert (of(shop.attempts(placed)), other.units, len(fake.asked)) == ([("unknown", 2, 0)], 0, 1)

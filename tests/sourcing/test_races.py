@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ KILLABLE = replace(QUICK, lookup=Lookup.NONE, can_invalidate=True)
 
 def visit_later(shop: Supplied, order_id: OrderId, seconds: float) -> None:
     """Another worker comes by after so long."""
-    shop.clock.advance(seconds=seconds)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=seconds)
     shop.visit(order_id)
 
 
@@ -197,9 +198,9 @@ def test_a_no_that_was_asked_for_before_another_look_does_not_count(shop: Suppli
 class _Stopping:
     """A journal over which its first writer is stopped for a while."""
 
-    def __init__(self, meanwhile: object) -> None:
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
         self.meanwhile = [meanwhile]
 
     def append(self, _lines: object) -> None:
         if self.meanwhile:
-            self.meanwhile.pop()()  # type: ignore[operator]
+            self.meanwhile.pop()()

@@ -92,7 +92,7 @@ def test_while_frozen_nothing_is_asked_about_that_asking_would_buy_or_kill(shop:
     placed = shop.order("CARD", 2)
     shop.visit(placed)
     restored(shop)
-    shop.clock.advance(seconds=1_000)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=1_000)
     shop.visit(placed)
     assert (len(fake.asked), [one.is_dead for one in fake.sold], of(shop.attempts(placed))) == (1, [False], [("unknown", 2, 0)])
     release(shop)

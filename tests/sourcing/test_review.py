@@ -62,7 +62,7 @@ def test_codes_of_an_attempt_that_was_ended_by_hand_are_kept_when_they_come(shop
     placed = shop.order("CARD", 2)
 
     def someone_decides() -> None:
-        shop.clock.advance(seconds=100)  # type: ignore[attr-defined]
+        shop.frozen.advance(seconds=100)
         shop.finish(placed, visits=2)
         deliver(shop, placed, ["ONE", "TWO"])
 

@@ -70,7 +70,7 @@ def lister(shop: Supplied, *lists: SupplierProduct, **facts: Any) -> Lister:
 
 
 def sync(shop: Supplied, **facts: Any) -> SyncReport:
-    shop.clock.advance(seconds=60)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=60)
     return sync_supplier(shop.db, shop.clock, shop.audit, shop.connectors, "A", jump_bps=JUMP_BPS, actor="test", **facts)
 
 

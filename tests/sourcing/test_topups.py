@@ -153,7 +153,7 @@ def test_the_suppliers_word_is_told_from_its_silence(shop: Supplied) -> None:
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_supplier_that_takes_too_long_makes_nothing_invalid(shop: Supplied) -> None:
     fake, over = telco(shop), threading.Event()
-    fake.validate = lambda sku, fields: over.wait(20)  # type: ignore[assignment, method-assign, return-value]
+    fake.validate = lambda sku, fields: over.wait(20)  # type: ignore[assignment, method-assign, return-value]  # it never comes to an answer
     assert check(shop, seconds=0.05) == TopupVerdict(True, SupplierCheck.UNAVAILABLE)
     over.set()
 
@@ -172,7 +172,7 @@ def test_a_top_up_that_comes_when_it_was_given_up_is_nobodys_stock_and_its_cost_
     fake.looks.extend(["silent"] * 300)
     placed = ordered(shop)
     shop.visit(placed)
-    shop.clock.advance(hours=1)  # type: ignore[attr-defined]
+    shop.frozen.advance(hours=1)
     shop.visit(placed)
     resolve_as_failed(shop.db, shop.clock, shop.audit, placed.id, because="the telco says no", actor="cli")
     fake.looks.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ def main(url: str, seed: int) -> None:
     while True:
         subjects = sorted(rng.sample(range(SUBJECTS), rng.randint(1, 3)))
         try:
-            in_tx(db, lambda tx, subjects=subjects: _write(tx, subjects, rng))  # type: ignore[misc]
+            in_tx(db, partial(_write, subjects=subjects, rng=rng))
         except _Never:
             continue
 

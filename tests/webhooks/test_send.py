@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -11,9 +12,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from cardrail.kernel import Mode, Secret
 from cardrail.storage import Tx
-from cardrail.webhooks import DeliveryState, EndpointState
+from cardrail.webhooks import DeliveryState, Endpoint, EndpointState
 from tests.webhooks.build import WHO, Hooks
-from tests.webhooks.receiver import Receiver, a_gigabyte, a_receiver, in_turn, reset, slow, status
+from tests.webhooks.receiver import Answer, Receiver, a_gigabyte, a_receiver, in_turn, reset, slow, status
 
 
 def verified(secret: Secret, receiver: Receiver) -> list[str]:
@@ -21,8 +22,8 @@ def verified(secret: Secret, receiver: Receiver) -> list[str]:
     return [Webhook(secret.reveal()).verify(one.body, one.headers)["id"] for one in receiver.received]
 
 
-def states(hooks: Hooks, endpoint: object) -> list[str]:
-    return [one.state.value for one in hooks.deliveries(endpoint)]  # type: ignore[arg-type]
+def states(hooks: Hooks, endpoint: Endpoint) -> list[str]:
+    return [one.state.value for one in hooks.deliveries(endpoint)]
 
 
 def test_an_order_is_told_of_in_a_signed_and_thin_message(hooks: Hooks, receiver: Receiver) -> None:
@@ -137,11 +138,11 @@ def test_a_message_that_was_changed_or_signed_with_another_secret_is_not_believe
     ids=["500", "redirect", "reset", "slow"],
 )
 def test_a_receiver_that_fails_and_comes_back_is_served(
-    hooks: Hooks, answer: object, noted: tuple[int | None, str | None]
+    hooks: Hooks, answer: Answer, noted: tuple[int | None, str | None]
 ) -> None:
     if noted[1] == "timeout":
         hooks.give_up_after(0.3)
-    with a_receiver(in_turn(answer, status(204))) as receiver:  # type: ignore[arg-type]
+    with a_receiver(in_turn(answer, status(204))) as receiver:
         endpoint, secret = hooks.endpoint(receiver.url)
         hooks.order()
         hooks.send()
@@ -267,9 +268,9 @@ def test_a_test_event_comes_to_its_endpoint_only(hooks: Hooks) -> None:
 # --- the thread -------------------------------------------------------------------------------------------------------
 
 
-def wait_until(done: object, seconds: float = 20.0) -> None:
+def wait_until(done: Callable[[], object], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
+    while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

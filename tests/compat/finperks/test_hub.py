@@ -41,7 +41,7 @@ class Losing(BaseConnector):
         self.placed: list[str] = []
 
     @property
-    def capabilities(self) -> Capabilities:  # type: ignore[override]
+    def capabilities(self) -> Capabilities:  # type: ignore[override]  # the inner one's, when asked
         return self.inner.capabilities
 
     def place(self, request: PlaceRequest) -> Outcome:

@@ -124,7 +124,7 @@ class AcmeServer:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_GET
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""

@@ -19,7 +19,7 @@ from cardrail.storage import Database, bump_version
 from cardrail.vault import create_key_file
 from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as hub  # noqa: F401  # the served installation, under the name that it has here
-from tests.compat.conftest import shop_settings  # noqa: F401
+from tests.compat.conftest import shop_settings  # noqa: F401  # a fixture of the hub's
 from tests.compat.foxreload.public import ROOT
 from tests.sourcing.build import Supplied, of, states
 
@@ -61,7 +61,7 @@ class LossyLine:
                 self.end_headers()
                 self.wfile.write(answer.content)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_GET
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""
@@ -83,7 +83,7 @@ class LossyLine:
 
 
 @pytest.fixture
-def line(hub: CompatShop) -> Iterator[LossyLine]:  # noqa: F811
+def line(hub: CompatShop) -> Iterator[LossyLine]:
     """The line between the hubs."""
     made = LossyLine(hub.url)
     yield made
@@ -91,7 +91,7 @@ def line(hub: CompatShop) -> Iterator[LossyLine]:  # noqa: F811
 
 
 @pytest.fixture
-def buyer(db: Database, tmp_path: Path, hub: CompatShop, line: LossyLine) -> Iterator[Supplied]:  # noqa: F811
+def buyer(db: Database, tmp_path: Path, hub: CompatShop, line: LossyLine) -> Iterator[Supplied]:
     """A hub that sells CARD, and buys it as the other one's tea vouchers."""
     shop = Supplied(db, create_key_file(tmp_path / "master.keys"), FrozenClock(datetime.now(UTC)), connectors=Connectors(SEALER))
     key = hub.credential("foxreload", partner_id=hub.a_partner("10000.00"))["api_key"]
@@ -154,6 +154,6 @@ def test_a_payment_that_may_still_arrive_is_waited_for_and_nothing_is_bought_els
     for _ in range(4):
         rest = buyer.visit(placed)
         assert rest.until is not None
-        buyer.clock.advance(microseconds=max(0, rest.until - to_micros(buyer.clock.now())))  # type: ignore[attr-defined]
+        buyer.frozen.advance(microseconds=max(0, rest.until - to_micros(buyer.clock.now())))
     assert (of(buyer.attempts(placed)), line.paid, line.arrived.count("create")) == ([("unknown", 2, 0)], 0, 1)
     assert buyer.findings() == []

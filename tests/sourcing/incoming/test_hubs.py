@@ -211,7 +211,7 @@ def wait_for(is_so: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("kind", "form"), [("foxreload_v1", "own"), ("foxreload_v1", "standard"), ("finperks", "own"), ("starship", "own")]
 )
-def test_the_others_webhook_ends_the_order(hub: Served, upstream: CompatShop, kind: str, form: str) -> None:  # noqa: F811
+def test_the_others_webhook_ends_the_order(hub: Served, upstream: CompatShop, kind: str, form: str) -> None:
     line = Line(hub, upstream, kind, form=form)
     (order_id,) = line.accepted()
     assert (line.slow.looked, line.shown(order_id)["state"]) == (0, "PROCESSING")
@@ -225,7 +225,7 @@ def test_the_others_webhook_ends_the_order(hub: Served, upstream: CompatShop, ki
     assert codes[0]["code"] not in kept  # the body that had it is nowhere
 
 
-def test_repeated_and_reordered_webhooks_change_nothing(hub: Served, upstream: CompatShop) -> None:  # noqa: F811
+def test_repeated_and_reordered_webhooks_change_nothing(hub: Served, upstream: CompatShop) -> None:
     with a_receiver() as caught:
         line = Line(hub, upstream, "foxreload_v1", url=caught.url)
         before = upstream.balance(_partner(line))
@@ -242,7 +242,7 @@ def test_repeated_and_reordered_webhooks_change_nothing(hub: Served, upstream: C
     assert len({one[0]["code"] for one in codes}) == 4
 
 
-def test_a_line_that_repeats_and_holds_back_webhooks_changes_nothing(hub: Served, upstream: CompatShop) -> None:  # noqa: F811
+def test_a_line_that_repeats_and_holds_back_webhooks_changes_nothing(hub: Served, upstream: CompatShop) -> None:
     parts = urlsplit(hub.url)
     assert parts.port is not None
     faulty = FaultyLine(("127.0.0.1", parts.port), seed=3, faults={"twice": 45.0, "held": 45.0}, held=0.3)
@@ -271,7 +271,7 @@ def _partner(line: Line) -> Any:
 
 
 @pytest.fixture
-def caught(hub: Served, upstream: CompatShop) -> Iterator[tuple[Line, Any]]:  # noqa: F811
+def caught(hub: Served, upstream: CompatShop) -> Iterator[tuple[Line, Any]]:
     """A line, and a good webhook of its that has not arrived yet."""
     with a_receiver() as receiver:
         line = Line(hub, upstream, "foxreload_v1", url=receiver.url)

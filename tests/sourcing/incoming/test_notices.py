@@ -261,7 +261,7 @@ def test_low_balances_and_changed_products_are_asked_for_once_in_a_span(desk: De
 def test_asking_anew_reads_the_balance_and_nothing_of_the_webhook(desk: Desk) -> None:
     shop = desk.shop
     fake = shop.supplier("A", abilities=replace(QUICK, has_balance=True))
-    fake.balance = lambda: [Money.parse("12.00", "INR")]  # type: ignore[method-assign]
+    fake.balance = lambda: [Money.parse("12.00", "INR")]  # type: ignore[method-assign]  # this one has a balance
     of = shop.suppliers["A"].id
     assert ask_anew(shop.buying, shop.audit, 1_000, of, "balance") == "asked"
     assert shop.health().balance_minor == 12_00
@@ -280,7 +280,7 @@ def test_a_look_that_is_under_way_is_not_joined_by_a_second_one(desk: Desk) -> N
     order = shop.order("CARD")
     shop.visit(order)
     (attempt,) = shop.attempts(order)
-    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=3)
     then: list[object] = []
 
     def told() -> None:
@@ -303,7 +303,7 @@ def test_the_second_no_that_a_match_needs_does_not_come_sooner(desk: Desk) -> No
     order = shop.order("CARD")
     shop.visit(order)
     (attempt,) = shop.attempts(order)
-    shop.clock.advance(seconds=3)  # type: ignore[attr-defined]
+    shop.frozen.advance(seconds=3)
     shop.visit(order)
     before = fake.looked
     desk.take(key="meanwhile", reference=attempt.reference)

@@ -16,7 +16,7 @@ from cardrail.sourcing import PlaceRequest, Setup
 from cardrail.sourcing.connectors.oneclickdz.connector import OneClickDzSupplier
 from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as hub  # noqa: F401  # the served installation, under the name that it has here
-from tests.compat.conftest import shop_settings  # noqa: F401
+from tests.compat.conftest import shop_settings  # noqa: F401  # a fixture of the hub's
 
 MakeConnector = Callable[..., OneClickDzSupplier]
 INR = "INR"
@@ -29,7 +29,7 @@ def shop_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def connector_of(hub: CompatShop) -> Iterator[MakeConnector]:  # noqa: F811
+def connector_of(hub: CompatShop) -> Iterator[MakeConnector]:
     """Makes connectors for accounts at the hub."""
     made: list[OneClickDzSupplier] = []
 
@@ -47,7 +47,7 @@ def connector_of(hub: CompatShop) -> Iterator[MakeConnector]:  # noqa: F811
 
 
 @pytest.fixture
-def connector(connector_of: MakeConnector, hub: CompatShop) -> OneClickDzSupplier:  # noqa: F811
+def connector(connector_of: MakeConnector, hub: CompatShop) -> OneClickDzSupplier:
     """An account with 100,000.00 at the hub."""
     return connector_of(hub.a_partner("100000.00"))
 
@@ -86,7 +86,7 @@ class Scripted:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_GET
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""

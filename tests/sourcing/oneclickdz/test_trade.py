@@ -62,7 +62,7 @@ class LossyLine:
                 self.end_headers()
                 self.wfile.write(answer.content)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_GET
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""
