@@ -101,14 +101,14 @@ class Buyer:
 class Server:
     """A ``cardrail serve`` process."""
 
-    def __init__(self, place: Place, *, wrap: Sequence[str] = ()) -> None:
+    def __init__(self, place: Place, *, wrap: Sequence[str] = (), more: Sequence[str] = ()) -> None:
         self.port = 0
         """Nobody listens there: who asks before `wait()` is refused, as by a server that is down."""
         self._place = place
         self._log = place.new_log()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*wrap, sys.executable, "-m", "cardrail", "serve", "--port", "0"],
+                [*wrap, sys.executable, "-m", "cardrail", "serve", "--port", "0", *more],
                 env=place.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -42,11 +42,15 @@ class Comparison:
     """Unknown past their deadline, and no human was asked."""
     uncoded: list[str] = field(default_factory=list)
     """Orders that are charged for more than they have codes."""
+    dead: list[str] = field(default_factory=list)
+    """Codes here that the seller has taken back."""
 
     @property
     def faults(self) -> dict[str, list[str]]:
         return {
-            name: found for name in ("twice", "lost", "unexplained", "forgotten", "uncoded") if (found := getattr(self, name))
+            name: found
+            for name in ("twice", "lost", "unexplained", "forgotten", "uncoded", "dead")
+            if (found := getattr(self, name))
         }
 
     def line(self, disturbed: float, seconds: float, kills: int) -> str:
@@ -56,7 +60,7 @@ class Comparison:
         return (
             f"{self.kind}: {self.orders} orders ({states}), {disturbed:.0%} of the calls disturbed, {kills} kills, {seconds:.0f} s: "
             f"bought twice {len(self.twice)}, charged without code or refund {len(self.unexplained) + len(self.uncoded)}, "
-            f"codes lost {len(self.lost)}, unresolved and not in review {len(self.forgotten)}; "
+            f"codes lost {len(self.lost)}, killed ones sold {len(self.dead)}, unresolved and not in review {len(self.forgotten)}; "
             f"{self.unknown} of {self.attempts} purchases unknown, resolved: {ended}; wait for a human: {self.review}"
         )
 
@@ -65,7 +69,9 @@ def compare(seller: Seller, reseller: Reseller, orders: Orders, kind: str) -> Co
     """Order by order: what the reseller has, what the seller sold and charged."""
     found = Comparison(kind)
     mine = _Mine(reseller, kind)
-    theirs = _theirs(seller, kind)
+    every = _theirs(seller, kind)
+    theirs = [one for one in every if one.charged_minor]
+    found.dead += [f"a code of {one.id}" for one in every if not one.charged_minor for code in one.codes if code in mine.codes]
     found.states.update(one.state for one in mine.orders.values())
     found.orders, found.attempts = len(mine.orders), len(mine.attempts)
     wanted = {key for key, sku, _ in orders.wanted if sku.startswith(prefix(kind))}
@@ -121,7 +127,7 @@ def _theirs(hub: Seller, kind: str) -> list[_Theirs]:
     return [
         _Theirs(row.id, faces[row.id], row.charged_minor - row.refunded_minor, frozenset(codes[row.id]))
         for row in hub.rows("orders", partner_id=hub.partners[kind])
-        if row.charged_minor - row.refunded_minor
+        if row.charged_minor
     ]
 
 

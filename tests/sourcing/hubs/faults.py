@@ -8,6 +8,7 @@ The same line can stand before a receiver of webhooks: ``WEBHOOKS`` repeats requ
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import struct
@@ -46,6 +47,8 @@ class FaultyLine:
 
     ``patience``: seconds for which a caller waits at most; what comes late comes after that. ``held``: by how much a request is held back
     at most before it reaches the target after all. ``refuses_every``: after so many requests nobody can connect for a moment.
+    ``hides``: the part of the orders whose cards no answer shows, however often it is asked, where the protocol names an order ``id`` and
+    its card ``code``: asking again tells nothing then.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class FaultyLine:
         *,
         seed: int,
         faults: Mapping[str, float] = PURCHASES,
+        hides: float = 0.0,
         patience: float = 3.0,
         held: float = 2.0,
         refuses_every: int = 150,
@@ -63,6 +67,9 @@ class FaultyLine:
         self.is_calm = True
         self.did: Counter[str] = Counter()
         """What happened to how many requests; "passed" for those that nothing happened to."""
+        self.hidden: set[str] = set()
+        """Orders whose cards are not shown."""
+        self._hides = hides
         self._seed, self._words, self._weights = seed, ["passed", *faults], [100.0 - sum(faults.values()), *faults.values()]
         self._refuses_every = refuses_every
         self._guard = threading.Lock()
@@ -101,6 +108,22 @@ class FaultyLine:
             if self._count % self._refuses_every == 0:
                 self._is_refusing.set()
             return word, drawn
+
+    def veiled(self, body: bytes) -> bytes:
+        """An answer as it is passed on: without the card of an order that is to be hidden."""
+        if not self._hides or self.is_calm:
+            return body
+        try:
+            order = json.loads(body)
+        except ValueError:
+            return body
+        if not isinstance(order, dict) or not isinstance(order.get("id"), str) or not order.get("code"):
+            return body
+        if random.Random(f"{self._seed}/{order['id']}").random() >= self._hides:
+            return body
+        with self._guard:
+            self.hidden.add(order["id"])
+        return json.dumps({name: value for name, value in order.items() if name not in ("code", "urls")}).encode()
 
     def wait(self, seconds: float) -> None:
         self._over.wait(seconds)
@@ -222,7 +245,7 @@ class _Exchange:
             target.sendall(self.request)
             response = HTTPResponse(target, method=self.request.split(b" ", 1)[0].decode())
             response.begin()
-            body = response.read()
+            body = self.line.veiled(response.read())
         skipped = ("connection", "transfer-encoding", "content-length", "keep-alive")
         headers = "".join(f"{name}: {value}\r\n" for name, value in response.getheaders() if name.lower() not in skipped)
         return f"HTTP/1.1 {response.status} OK\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body

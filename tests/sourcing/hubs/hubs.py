@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import secrets
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,6 +63,8 @@ class Protocol:
     """What of a credential is no secret."""
     more: Mapping[str, Any] = field(default_factory=dict)
     tells_cost: bool = True
+    hides: float = 0.0
+    """The part of its orders whose cards the line never shows: they can only be killed. Where orders can be."""
 
 
 PROTOCOLS: Final = {
@@ -67,7 +73,7 @@ PROTOCOLS: Final = {
         Protocol("oneclickdz", "oneclickdz", "/compat/oneclickdz"),
         Protocol("foxreload_v1", "foxreload", "/compat/foxreload"),
         Protocol("foxreload_public", "foxreload", "/compat/foxreload/api"),
-        Protocol("finperks", "finperks", "/compat/finperks/v1", ("client_id",), {"country": "US"}, tells_cost=False),
+        Protocol("finperks", "finperks", "/compat/finperks/v1", ("client_id",), {"country": "US"}, tells_cost=False, hides=0.1),
         Protocol("starship", "starship", "/compat/starship", ("username",), {"partial_is_final": "yes"}),
     )
 }
@@ -119,7 +125,7 @@ class Seller(Hub):
 
     @property
     def environment(self) -> dict[str, str]:
-        return super().environment | {"CARDRAIL_UNPAID_ORDER_MINUTES": "1"}
+        return super().environment | {"CARDRAIL_UNPAID_ORDER_MINUTES": "1", "CARDRAIL_INVALIDATE_REVEALED": "true"}
 
     partners: dict[str, PartnerId]
     credentials: dict[str, dict[str, str]]
@@ -253,6 +259,43 @@ class Running:
         self.server.kill()
 
 
+class Working(Running):
+    """The reseller's server, which serves and no more, and two workers: one of them is killed now and then, and another takes its place."""
+
+    def __init__(self, place: Place, *, is_quick: bool) -> None:
+        self._place = place
+        self._module = "tests.sourcing.hubs.quick_worker" if is_quick else "cardrail"
+        self.server = Server(place, more=("--no-worker",))
+        self.workers = [self._worker() for _ in range(2)]
+        self.server.wait()
+        self.kills = 0
+
+    def kill(self) -> None:
+        victim = self.workers.pop(0)
+        os.killpg(victim.pid, signal.SIGKILL)
+        victim.wait()
+        self.kills += 1
+        self.workers.append(self._worker())
+
+    def close(self) -> None:
+        for one in self.workers:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
+        self.server.kill()
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        with self._place.new_log().open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", self._module, "worker"],
+                env=self._place.environment,
+                cwd=Path(__file__).parents[3],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
 class Orders:
     """Customers who order until there are so many; at most ``open_max`` orders wait for suppliers at a time. Restarts are sat out."""
 
@@ -347,7 +390,9 @@ def trade(
     with seller.serving() as server:
         try:
             for number, kind in enumerate(kinds):
-                lines[kind] = FaultyLine(("127.0.0.1", server.port), seed=seed + number, patience=CALL_SECONDS)
+                hides = PROTOCOLS[kind].hides
+                target = ("127.0.0.1", server.port)
+                lines[kind] = FaultyLine(target, seed=seed + number, patience=CALL_SECONDS, hides=hides)
             reseller.connect(seller, {kind: line.url for kind, line in lines.items()}, unknown_seconds)
             yield seller, reseller, lines
         finally:
