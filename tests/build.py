@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -57,6 +58,8 @@ BOOKS,Book voucher,Book shop,Books,code,IN,INR,fixed,33.33,,,3.5
 )
 
 NODE = "main"
+_lots = itertools.count()
+"""So that no code is made up twice."""
 POLICY = InvalidationPolicy(window=timedelta(hours=24), allow_revealed=False)
 
 
@@ -109,7 +112,8 @@ class World:
         **options: Any,
     ) -> list[str]:
         """Put codes on sale (made up if only a number is given) and return them."""
-        texts = [f"{sku}-{n:06d}-{id(options) % 9999:04d}" for n in range(codes)] if isinstance(codes, int) else codes
+        lot = next(_lots)
+        texts = [f"{sku}-{n:06d}-{lot:04d}" for n in range(codes)] if isinstance(codes, int) else codes
         offer = self.catalog.current().offer(sku)
         assert offer is not None
         face_minor = self.catalog.current().face_of(offer, Money.parse(face, offer.currency).minor if face else None)

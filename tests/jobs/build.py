@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from cardrail.jobs import Jobs, Pace, Queue
 from cardrail.storage import Database, Tx
+from tests.waiting import PATIENCE_SECONDS
 
 QUICK = Pace(chores_seconds=0.1, beat_seconds=0.2, silent_seconds=1.5, reap_cron="* * * * * *")
 
@@ -64,7 +65,7 @@ def working(jobs: Jobs) -> Iterator[Jobs]:
         jobs.stop()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     """Whether it becomes true in that time."""
     until = time.monotonic() + seconds
     while not true():

@@ -6,13 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from cardrail.jobs import Jobs
-from cardrail.storage import Database
-from tests.jobs.build import eventually, make_notes, some_jobs, times_noted, working
+from cardrail.jobs.nodes import Beat, take_over
+from cardrail.jobs.tables import nodes
+from cardrail.jobs.worker import make_client
+from cardrail.storage import Database, make_engine
+from tests.jobs.build import QUICK, eventually, make_notes, some_jobs, times_noted, working
 
 
 @contextmanager
@@ -70,17 +75,34 @@ def test_a_silent_workers_job_is_taken_over_by_one_that_lives(db: Database, tmp_
 @pytest.mark.chaos
 @pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_a_living_workers_job_is_left_to_it(db: Database, tmp_path: Path) -> None:
-    asked: list[str] = []
     make_notes(db)
     (tmp_path / "hang").touch()
+    engine = make_engine(db.url, for_dbos=True)
+    client = make_client(engine)
     with worker_process(db, tmp_path):
         enqueuer = Jobs(db)
         enqueuer.prepare()
         with db.transaction() as tx:
             enqueuer.enqueue(tx, "note", "notes", "note:slow", "slow")
         assert eventually(lambda: marks(tmp_path) == ["slow"])
-        with working(some_jobs(db, asked.append)):
-            assert not eventually(lambda: bool(asked), seconds=5)
-            (tmp_path / "hang").unlink()
-            assert eventually(lambda: times_noted(db, "slow") == 1)
-    assert asked == []
+        began = last_beat(db)
+        assert eventually(lambda: last_beat(db) > began), "it goes on saying that it lives"
+        assert take_over(db, client, a_steady_beat(db), replace(QUICK, silent_seconds=60)) == 0
+        (tmp_path / "hang").unlink()
+        assert eventually(lambda: times_noted(db, "slow") == 1)
+    assert marks(tmp_path) == ["slow"]
+    client.destroy()
+    engine.dispose()
+
+
+def last_beat(db: Database) -> int:
+    with db.read() as tx:
+        return int(tx.execute(sa.select(nodes.c.seen)).scalar_one())
+
+
+def a_steady_beat(db: Database) -> Beat:
+    """Of a worker that has been heard all the time, and may tell who is silent."""
+    beat = Beat(db, "us", replace(QUICK, silent_seconds=60))
+    beat._steady_since -= 60
+    assert beat.is_steady
+    return beat

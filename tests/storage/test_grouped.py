@@ -60,17 +60,17 @@ def test_threads_that_wait_share_a_commit(db: Database) -> None:
 
     def first(_tx: Tx) -> None:
         begun.set()
-        go.wait(5)
+        go.wait(60)
 
     with ThreadPoolExecutor(5) as threads:
         leader = threads.submit(writer.run, first)
-        assert begun.wait(5)
+        assert begun.wait(60)
         others = [threads.submit(writer.run, seen.append) for _ in range(4)]
         while len(writer._waiting) < 4:
             pass
         go.set()
         for one in [leader, *others]:
-            one.result(5)
+            one.result(60)
     assert len({id(tx) for tx in seen}) == 1
 
 

@@ -22,7 +22,7 @@ class Handler:
         self.may_go_on = threading.Event()
 
     def __call__(self, requests: Sequence[int]) -> list[int]:
-        self.may_go_on.wait(5)
+        self.may_go_on.wait(60)
         self.batches.append(list(requests))
         if min(requests) < 0:
             raise ValueError("a poisonous request")
@@ -35,7 +35,7 @@ def test_what_arrives_while_a_batch_runs_goes_into_the_next_one(db: Database) ->
     futures = [lane.submit(number) for number in range(10)]
     lane.start()
     handler.may_go_on.set()
-    assert [future.result(5) for future in futures] == [number * number for number in range(10)]
+    assert [future.result(60) for future in futures] == [number * number for number in range(10)]
     lane.stop()
     assert handler.batches == [list(range(10))]
 
@@ -47,8 +47,8 @@ def test_of_a_batch_of_64_with_a_poisonous_request_63_go_through(db: Database) -
     futures = [lane.submit(-1 if number == 41 else number) for number in range(64)]
     lane.start()
     with pytest.raises(ValueError, match="poisonous"):
-        futures.pop(41).result(5)
-    assert sum(future.result(5) for future in futures) == sum(n * n for n in range(64) if n != 41)
+        futures.pop(41).result(60)
+    assert sum(future.result(60) for future in futures) == sum(n * n for n in range(64) if n != 41)
     lane.stop()
 
 
@@ -59,7 +59,7 @@ def test_a_batch_ends_at_its_weight(db: Database) -> None:
     futures = [lane.submit(number) for number in (4, 4, 4, 30, 1)]
     lane.start()
     for future in futures:
-        future.result(5)
+        future.result(60)
     lane.stop()
     assert handler.batches == [[4, 4], [4], [30], [1]]
 
@@ -128,8 +128,8 @@ def test_a_fault_that_is_no_exception_is_answered_and_the_lane_goes_on(db: Datab
     lane.on_batch = bad_meter
     lane.start()
     with pytest.raises(OutcomeUnknown):
-        lane.submit(13).result(5)
-    assert lane.submit(7).result(5) == 7
+        lane.submit(13).result(60)
+    assert lane.submit(7).result(60) == 7
     assert (lane.is_serving, lane.waiting) == (True, 0)
     lane.stop()
     assert not lane.is_serving
@@ -145,8 +145,8 @@ def test_a_log_that_cannot_be_written_stops_nobody(db: Database, monkeypatch: py
     lane: Lane[int, int] = Lane(db, handler)
     lane.start()
     with pytest.raises(ValueError, match="poisonous"):
-        lane.submit(-1).result(5)
-    assert lane.submit(3).result(5) == 9
+        lane.submit(-1).result(60)
+    assert lane.submit(3).result(60) == 9
     lane.stop()
 
 

@@ -90,14 +90,14 @@ def reset(handler: BaseHTTPRequestHandler, _request: Received) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-def a_gigabyte(handler: BaseHTTPRequestHandler, _request: Received) -> None:
-    """Announce a gigabyte, and send as much of it as anybody reads."""
+def a_gigabyte(handler: BaseHTTPRequestHandler, _request: Received, wrote: Callable[[int], object] = abs) -> None:
+    """Announce a gigabyte, and send as much of it as anybody reads; ``wrote`` is told of each part."""
     handler.send_response(200)
     handler.send_header("Content-Length", str(1 << 30))
     handler.end_headers()
     try:
         for _ in range(1 << 14):
-            handler.wfile.write(b"x" * (1 << 16))
+            wrote(handler.wfile.write(b"x" * (1 << 16)))
     except OSError:
         handler.close_connection = True
 

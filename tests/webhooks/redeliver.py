@@ -19,7 +19,7 @@ def redeliver(received: Sequence[Received], url: str, *, times: int = 2, seed: i
     """
     again = [one for one in received for _ in range(times)]
     random.Random(seed).shuffle(again)
-    with httpx2.Client(timeout=20, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         return [
             client.post(
                 url, content=one.body, headers={name: text for name, text in one.headers.items() if name not in HOPS}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -13,6 +13,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from cardrail.kernel import Mode, Secret
 from cardrail.storage import Tx
 from cardrail.webhooks import DeliveryState, Endpoint, EndpointState
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tests.webhooks.build import WHO, Hooks
 from tests.webhooks.receiver import Answer, Receiver, a_gigabyte, a_receiver, in_turn, reset, slow, status
 
@@ -148,7 +149,7 @@ def test_a_receiver_that_fails_and_comes_back_is_served(
         hooks.send()
         (first,) = hooks.attempts(endpoint)
         assert (first.status, first.error) == noted
-        hooks.give_up_after(10)
+        hooks.give_up_after(PATIENCE_SECONDS)
         hooks.pass_time(seconds=6)
         hooks.send()
         assert states(hooks, endpoint) == ["delivered"]
@@ -156,14 +157,14 @@ def test_a_receiver_that_fails_and_comes_back_is_served(
 
 
 def test_of_a_gigabyte_sixty_four_kilobytes_are_read_and_one_is_kept(hooks: Hooks) -> None:
-    with a_receiver(a_gigabyte) as receiver:
+    written: list[int] = []
+    with a_receiver(partial(a_gigabyte, wrote=written.append)) as receiver:
         endpoint, _ = hooks.endpoint(receiver.url)
         hooks.order()
-        started = time.monotonic()
         hooks.send()
-        assert time.monotonic() - started < 5
         (attempt,) = hooks.attempts(endpoint)
         assert (attempt.status, attempt.answer) == (200, "x" * 1_024)
+    assert sum(written) < 1 << 26, "what fits between two sockets may be under way"
 
 
 def test_nobody_listens(hooks: Hooks) -> None:
@@ -268,22 +269,16 @@ def test_a_test_event_comes_to_its_endpoint_only(hooks: Hooks) -> None:
 # --- the thread -------------------------------------------------------------------------------------------------------
 
 
-def wait_until(done: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_a_dead_endpoint_and_a_slow_one_delay_nobody(hooks: Hooks) -> None:
-    with a_receiver(slow(1)) as late, a_receiver(slow(30)) as dead, a_receiver() as healthy:
-        hooks.give_up_after(1.5)
+def test_a_dead_endpoint_and_a_slow_one_delay_nobody(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardrail.webhooks.sender.STOP_SECONDS", 0.1)
+    with a_receiver(slow(1)) as late, a_receiver(slow(60)) as dead, a_receiver() as healthy:
+        hooks.give_up_after(50)  # which is what a healthy one may take on a busy machine
         for one in (dead, late, healthy):
             hooks.endpoint(one.url)
         hooks.order(40)
         hooks.send_on_its_own()
         try:
-            wait_until(lambda: len(healthy.received) == 40, 15)
+            wait_until(lambda: len(healthy.received) == 40, 45)
         finally:
             hooks.stop()
 
