@@ -70,10 +70,10 @@ def test_a_known_token_costs_microseconds(db: Database, clock: FrozenClock) -> N
     cache.load(token, "192.0.2.1")
     best = float("inf")
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.thread_time()
         for _ in range(1_000):
             cache.lookup_cached(token, "192.0.2.1")
-        best = min(best, (time.perf_counter() - started) / 1_000)
+        best = min(best, (time.thread_time() - started) / 1_000)
     assert best < 10e-6
 
 

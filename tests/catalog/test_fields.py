@@ -60,7 +60,7 @@ def test_usual_patterns_are_taken(pattern: str) -> None:
 def test_the_worst_pattern_that_is_taken_is_quick() -> None:
     pattern = ".*.*x"
     check_pattern(pattern)
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(InvalidField):
         check_fields([InputField("f", pattern=pattern)], {"f": "a" * 256})
-    assert time.perf_counter() - started < 0.25
+    assert time.thread_time() - started < 0.25
