@@ -13,6 +13,7 @@ import pytest
 
 from cardrail.sourcing import NoAnswer, NotSent
 from cardrail.sourcing.http import BODY_MAX, Answer, SupplierHttp, within
+from tests.ports import KeptPort
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -82,7 +83,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize(
     "text",
-    [OK + b"Content-Length: 100\r\n\r\n" + b"x" * 100, OK + b"X-Long: " + b"y" * 100],
+    [OK + b"Content-Length: 600\r\n\r\n" + b"x" * 600, OK + b"X-Long: " + b"y" * 600],  # half a minute
     ids=["body", "headers"],
 )
 def test_a_supplier_that_trickles_holds_no_call_beyond_its_time(wire: Wire, http: SupplierHttp, text: bytes) -> None:
@@ -92,11 +93,11 @@ def test_a_supplier_that_trickles_holds_no_call_beyond_its_time(wire: Wire, http
         with pytest.raises(NoAnswer):
             http.request("POST", "/orders", json={})
 
-    assert seconds(call) < 0.8
+    assert seconds(call) < 10
 
 
 def test_several_calls_share_the_time_of_the_block_that_they_are_in(wire: Wire) -> None:
-    wire.trickles(OK + b"Content-Length: 100\r\n\r\n" + b"x" * 100)
+    wire.trickles(OK + b"Content-Length: 600\r\n\r\n" + b"x" * 600)
     http = SupplierHttp(wire.url, seconds=30.0)
 
     def calls() -> None:
@@ -106,7 +107,7 @@ def test_several_calls_share_the_time_of_the_block_that_they_are_in(wire: Wire) 
             with pytest.raises(NotSent), within(30.0):
                 http.request("POST", "/orders", json={})
 
-    assert seconds(calls) < 0.8
+    assert seconds(calls) < 10
     assert len(wire.requests) == 1
     http.close()
 
@@ -123,7 +124,8 @@ def test_an_answer_that_does_not_end_is_not_kept(wire: Wire, packed: bool) -> No
     http.close()
 
 
-def test_a_packed_answer_is_read_whole_or_not_at_all(wire: Wire, http: SupplierHttp) -> None:
+def test_a_packed_answer_is_read_whole_or_not_at_all(wire: Wire) -> None:
+    http = SupplierHttp(wire.url)
     packed = gzip.compress(b'{"id":1}')
     head = OK + b"Connection: close\r\nContent-Encoding: gzip\r\n\r\n"
     wire.says(head + packed)
@@ -131,6 +133,7 @@ def test_a_packed_answer_is_read_whole_or_not_at_all(wire: Wire, http: SupplierH
     wire.says(head + packed[:-6])
     with pytest.raises(NoAnswer):
         http.request("GET", "/")
+    http.close()
 
 
 @pytest.mark.parametrize("text", [b"", OK, OK + b"Content-Length: 9\r\n\r\nhalf", b"<html>no</html>"])
@@ -140,10 +143,13 @@ def test_whatever_is_no_whole_answer_is_none(wire: Wire, http: SupplierHttp, tex
         http.request("POST", "/orders", json={})
 
 
-def test_who_cannot_be_reached_was_not_asked(wire: Wire, http: SupplierHttp) -> None:
-    wire.close()
+def test_who_cannot_be_reached_was_not_asked() -> None:
+    port = KeptPort()
+    http = SupplierHttp(port.url)
     with pytest.raises(NotSent):
         http.request("POST", "/orders", json={})
+    http.close()
+    port.close()
 
 
 def test_a_request_has_its_query_its_headers_and_the_length_of_its_body(wire: Wire) -> None:

@@ -20,6 +20,8 @@ from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 
+from tests.ports import KeptPort
+
 PURCHASES: Final[Mapping[str, float]] = {
     "unsent": 4.0,
     "lost": 5.0,
@@ -76,9 +78,9 @@ class FaultyLine:
         self._over = threading.Event()
         self._count = 0
         self._is_refusing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._port = KeptPort()
+        self.url = self._port.url
+        self._listener = socket.create_server(("127.0.0.1", self._port.number), backlog=256)
         self._thread = threading.Thread(target=self._listen, name="faulty-line", daemon=True)
         self._thread.start()
 
@@ -95,6 +97,7 @@ class FaultyLine:
         self._over.set()
         self._thread.join(10)
         self._listener.close()
+        self._port.close()
 
     def draw(self) -> tuple[str, random.Random]:
         """What happens to the next request, and what else is drawn for it."""
@@ -135,7 +138,7 @@ class FaultyLine:
                 self._listener.close()
                 self._over.wait(0.2)
                 self._is_refusing.clear()
-                self._listener = socket.create_server(("127.0.0.1", self._port), backlog=256)
+                self._listener = socket.create_server(("127.0.0.1", self._port.number), backlog=256)
                 self._listener.settimeout(0.05)
             with suppress(TimeoutError):
                 connection, _ = self._listener.accept()

@@ -10,6 +10,7 @@ import pytest
 from cardrail.sourcing import NoAnswer, NotSent, RateLimited, SupplierHttp
 from tests.sourcing.hubs.faults import PURCHASES, WEBHOOKS, FaultyLine
 from tests.sourcing.test_http import OK, Wire
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -57,13 +58,13 @@ def test_the_same_seed_draws_the_same_and_a_third_is_disturbed(wire: Wire) -> No
 def test_each_word_does_what_it_says(wire: Wire, word: str, came: str, arrived: int) -> None:
     line, http = a_line(wire, {word: 100.0}), None
     try:
-        http = SupplierHttp(line.url, seconds=0.25)
+        http = SupplierHttp(line.url, seconds=0.25 if word in ("hangs", "late", "trickles") else PATIENCE_SECONDS)
         answer = http.request("POST", "/orders", json={})
         found = "5xx" if word == "error_after" and answer.status >= 500 else str(answer.status)
     except (NoAnswer, RateLimited, NotSent) as error:
         found = type(error).__name__
-    finally:
-        line.close()
+    wait_until(lambda: len(wire.requests) >= arrived)
+    line.close()
     assert (found, len(wire.requests)) == (came, arrived)
     if http is not None:
         http.close()
@@ -81,7 +82,7 @@ def test_who_connects_while_it_refuses_is_not_let_in(wire: Wire) -> None:
     line.draw()
     found = set()
     for _ in range(100):
-        http = SupplierHttp(line.url, seconds=0.2)  # another connection
+        http = SupplierHttp(line.url, seconds=PATIENCE_SECONDS)  # another connection
         try:
             http.request("GET", "/")
         except (NotSent, NoAnswer) as error:
