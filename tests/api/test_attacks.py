@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from cardrail.access import ALL_SCOPES
+from cardrail.api.desk import OPERATION
 from cardrail.api.v1 import ROUTES
 from cardrail.kernel import Mode
 from cardrail.webhooks import Who
@@ -36,6 +38,33 @@ def test_an_id_that_no_database_can_keep_is_unknown_on_every_route(server: Serve
                 found[method, path] = server.live.request(method, path, **body).status_code
     assert len(found) > 30
     assert {key: status for key, status in found.items() if status >= 500} == {}
+
+
+def test_every_route_needs_its_scope_and_nothing_else_opens_it(still_server: Served) -> None:
+    """Asked with a token of all scopes but the one, and with no key at all; what any key may ask is named here."""
+    tokens = {
+        one: still_server.live.post("/v1/tokens", json={"scopes": sorted(ALL_SCOPES - {one})}).json()["token"]
+        for one in sorted(ALL_SCOPES)
+    }
+    asked = [("POST", "/v1/orders", "orders:write")]
+    for route in ROUTES:
+        operation = route.opt[OPERATION]
+        for path in sorted(route.paths):
+            if operation.is_public:
+                assert path == "/v1/exports/{export_id:str}/file", path
+            elif operation.scope is None:
+                assert path in {"/v1/me", "/v1/tokens"}, path
+            else:
+                asked += [(one, path, operation.scope) for one in sorted(route.http_methods - {"HEAD", "OPTIONS"})]
+    assert len(asked) > 50
+    for method, template, scope in asked:
+        path = _PART.sub("x", template)
+        assert_problem(still_server.nobody.request(method, path), 401, "missing_credentials")
+        if scope in ALL_SCOPES:
+            refusal = still_server.nobody.request(method, path, headers={"Authorization": f"Bearer {tokens[scope]}"})
+            assert_problem(refusal, 403, "scope_missing")
+        else:  # an operator's: no partner's key is even looked up, and a stranger's address is not let guess for ever
+            assert "operator" in scope
 
 
 def test_who_may_not_see_codes_cannot_have_them_sent_elsewhere(server: Served) -> None:
