@@ -32,7 +32,7 @@ URL_VARIABLE = "CARDRAIL_TEST_POSTGRES"
 
 PREFIX = "cardrail_test_"
 VERSION_FOLDER = "pginstall18"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 LENT_MAX = 60
 """How often a database is lent: what was deleted in it is still in its files."""
 FREE_MIN = 2
@@ -291,7 +291,7 @@ class OwnServer(Postgres):
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                psycopg.connect(self.url, connect_timeout=2).close()
+                psycopg.connect(self.url, connect_timeout=60).close()
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self._process.communicate(timeout=START_SECONDS)

@@ -14,6 +14,7 @@ from cardrail.bootstrap import Cardrail
 from cardrail.kernel import Mode, PartnerId
 from cardrail.storage import metadata
 from tests.build import World
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Served:
@@ -43,7 +44,7 @@ class Served:
     def client(self, key: str | None) -> httpx2.Client:
         """A client that sends this key with each request."""
         headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
-        made = httpx2.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        made = httpx2.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False)
         self._clients.append(made)
         return made
 

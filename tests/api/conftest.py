@@ -15,6 +15,7 @@ from cardrail.bootstrap import opened
 from cardrail.config import Settings
 from cardrail.vault import create_key_file
 from tests.api.build import Served
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -57,10 +58,10 @@ def serving(settings: Settings) -> Iterator[Served]:
         thread = threading.Thread(target=running.run, name="test-server")
         thread.start()
         try:
-            assert ready.wait(20), "the server did not start"
+            assert ready.wait(PATIENCE_SECONDS), "the server did not start"
             yield served
         finally:
             served.close()
             running.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()

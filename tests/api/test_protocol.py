@@ -17,6 +17,7 @@ import pytest
 
 from cardrail.api import protocol
 from tests.api.build import Served
+from tests.waiting import PATIENCE_SECONDS
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -27,7 +28,7 @@ BODY = b'{"items":[{"sku":"TEA","quantity":1}]}'
 def _connected(server: Served) -> Iterator[socket.socket]:
     where = urlsplit(server.url)
     assert where.hostname is not None
-    with socket.create_connection((where.hostname, where.port), timeout=10) as client:
+    with socket.create_connection((where.hostname, where.port), timeout=PATIENCE_SECONDS) as client:
         yield client
 
 

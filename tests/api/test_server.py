@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from cardrail.api import Server, make_server
 from cardrail.bootstrap import opened
 from cardrail.config import Settings
 from tests.api.build import Served, assert_problem
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ONE = {"items": [{"sku": "TEA", "quantity": 1}]}
 
@@ -32,20 +34,17 @@ def _running(settings: Settings) -> Iterator[tuple[Served, Server, threading.Thr
         thread = threading.Thread(target=server.run, name="test-server")
         thread.start()
         try:
-            assert ready.wait(20)
+            assert ready.wait(PATIENCE_SECONDS)
             yield served, server, thread
         finally:
             served.close()
             server.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE_SECONDS)
 
 
 def _wait_for(served: Served, waiting: int) -> None:
     """Until the lane has so many orders waiting."""
-    until = time.monotonic() + 10
-    while served.cardrail.lane.waiting < waiting:
-        assert time.monotonic() < until, "the orders did not arrive"
-        time.sleep(0.01)
+    wait_until(lambda: served.cardrail.lane.waiting >= waiting)
 
 
 def test_what_is_in_flight_is_answered_before_the_end(settings: Settings) -> None:
@@ -56,8 +55,8 @@ def test_what_is_in_flight_is_answered_before_the_end(settings: Settings) -> Non
         time.sleep(0.3)
         assert thread.is_alive()
         served.cardrail.start()
-        assert answer.result(10).status_code == 201
-        thread.join(10)
+        assert answer.result(PATIENCE_SECONDS).status_code == 201
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
@@ -70,7 +69,7 @@ def test_a_full_queue_takes_nothing_and_says_when_to_come_back(settings: Setting
         assert assert_problem(refusal, 503, "queue_full")["retryable"] is True
         assert refusal.headers["retry-after"] == "1"
         served.cardrail.start()
-        assert first.result(10).status_code == 201
+        assert first.result(PATIENCE_SECONDS).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -94,9 +93,10 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
         served.cardrail.start()
 
 
-def test_a_page_has_its_age_once_it_tells_it_from_the_one_before(server: Served) -> None:
+def test_a_page_has_its_age_once_it_tells_it_from_the_one_before(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardrail.api.v1.catalog._STABLE", timedelta(milliseconds=100))
     assert "last-modified" not in server.live.get("/v1/products").headers
-    time.sleep(2.1)
+    time.sleep(0.11)
     page = server.live.get("/v1/products")
     again = server.live.get("/v1/products", headers={"If-Modified-Since": page.headers["last-modified"]})
     assert again.status_code == 304

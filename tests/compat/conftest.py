@@ -16,6 +16,7 @@ from cardrail.config import Settings
 from cardrail.vault import create_key_file
 from tests.compat.build import CompatShop
 from tests.postgres import Postgres
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -70,9 +71,9 @@ def _served(settings: Settings) -> Iterator[CompatShop]:
         thread = threading.Thread(target=running.run, name="compat-server")
         thread.start()
         try:
-            assert ready.wait(20), "the server did not start"
+            assert ready.wait(PATIENCE_SECONDS), "the server did not start"
             shop.url = urls[0]
             yield shop
         finally:
             running.should_exit = True
-            thread.join(30)
+            thread.join(PATIENCE_SECONDS)

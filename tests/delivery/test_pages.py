@@ -43,7 +43,7 @@ def settings(db_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def recipient() -> Iterator[httpx2.Client]:
     """Somebody with a browser and without a key."""
-    with httpx2.Client(timeout=20, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -71,7 +71,7 @@ def test_a_command_outlasts_a_batch_that_holds_the_wallet_for_too_long(world: Wo
             tx.execute(sa.text("SELECT name FROM accounts FOR UPDATE"))
             done = pool.submit(run, *words)
             time.sleep(2.3)  # beyond the lock time-out
-        assert done.result(20).exit_code == 0, done.result().output
+        assert done.result(60).exit_code == 0, done.result().output
     after = stands(world, order.id)
     assert (after.refunded_minor, after.state.value) == {
         "refund": (9_500, "FULFILLED"),

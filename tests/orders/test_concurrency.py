@@ -67,7 +67,7 @@ def in_mid_batch(shop: Shop, *requests: OrderRequest) -> Iterator[Tx]:
 def wait_for_somebody_who_waits(db: Database) -> None:
     """Until a statement of this database waits for a lock."""
     waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with db.read() as tx:
             if tx.execute(waiting).scalar_one():
@@ -119,7 +119,7 @@ def test_a_key_that_somebody_else_binds_meanwhile_is_his(world: World, other: Sh
         with in_mid_batch(other, first):
             answer = pool.submit(placing(world.shop, second))
             wait_for_somebody_who_waits(world.db)
-        (outcome,) = answer.result(20)
+        (outcome,) = answer.result(60)
     if quantity == 1:
         assert the_repeated(outcome) == first.order_id
     else:
@@ -138,7 +138,7 @@ def test_a_key_that_was_revoked_while_its_order_waited_for_the_wallet_buys_nothi
             wait_for_somebody_who_waits(world.db)
             with world.db.transaction() as tx:
                 bump_version(tx, "access")
-        (outcome,) = answer.result(20)
+        (outcome,) = answer.result(60)
     assert isinstance(the_refusal(outcome), CredentialChanged)
     assert (world.in_stock("TEA"), findings(world)) == (1, [])
 
@@ -159,7 +159,7 @@ def test_taking_back_locks_lots_in_the_order_of_their_ids(world: World) -> None:
             answer = pool.submit(invalidate, world, order.id)
             wait_for_somebody_who_waits(world.db)
             tx.execute(lock, {"id": later})  # nobody has it yet
-        assert answer.result(20).state is OrderState.INVALIDATED
+        assert answer.result(60).state is OrderState.INVALIDATED
     assert findings(world) == []
 
 
@@ -197,7 +197,7 @@ def test_what_a_competitor_left_is_found_before_anybody_is_refused(world: World,
             wait_for_somebody_who_waits(world.db)
             if not commits:
                 die()
-        (outcome,) = answer.result(20)
+        (outcome,) = answer.result(60)
     assert world.codes(the_order(outcome)) == ["LATER" if commits else "FIRST"]
     assert findings(world) == []
 
@@ -270,9 +270,9 @@ def test_a_batch_is_refused_whole_while_the_database_is_away_and_goes_through_af
     lane.start()
     for future in futures:
         with pytest.raises(Unavailable):
-            future.result(20)
+            future.result(60)
     assert (world.balance(), world.in_stock("TEA"), findings(world)) == ("1000000.00", 3, [])
-    assert the_order(lane.submit(world.command(item("TEA"))).result(20)).state is OrderState.FULFILLED
+    assert the_order(lane.submit(world.command(item("TEA"))).result(60)).state is OrderState.FULFILLED
     lane.stop()
     db.close()
 

@@ -30,7 +30,7 @@ def worker(shop: Claims, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "tests.sourcing.worker_process", url, str(folder)]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     try:
-        assert eventually((folder / "started").exists, seconds=60.0)
+        assert eventually((folder / "started").exists)
         yield process
     finally:
         process.kill()
@@ -62,7 +62,7 @@ def test_workers_that_are_killed_while_they_claim_get_one_good_code_for_each_bad
             time.sleep(0.03)  # the claim is made, and its answer is on its way
             process.kill()
     with worker(shop, tmp_path):
-        assert eventually(lambda: left(shop) == 0, seconds=90.0)
+        assert eventually(lambda: left(shop) == 0, seconds=180.0)
     found = find_replacements(shop.db, limit=1_000)
     shown = [code for order in sold for code in shop.shown(order)]
     assert {one.state.value for one in found} == {"REPLACED"}

@@ -69,7 +69,7 @@ def test_workers_that_are_killed_while_they_buy_buy_nothing_twice(
             time.sleep(0.05)
             process.kill()
     with worker(shop, tmp_path):
-        assert eventually(lambda: left(shop) == 0, seconds=90.0)
+        assert eventually(lambda: left(shop) == 0, seconds=180.0)
     sold = {one.name: int(one.read_text()) for one in (tmp_path / "sold").iterdir()}
     shown = [code for order in orders for code in shop.shown(order)]
     assert {shop.stands(order).state.value for order in orders} <= {"FULFILLED", "FAILED"}

@@ -20,7 +20,7 @@ class InStep(Keyring):
     barrier: Barrier
 
     def add(self, number: int) -> None:
-        self.barrier.wait(timeout=20)
+        self.barrier.wait(timeout=60)
         super().add(number)
 
 

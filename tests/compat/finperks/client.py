@@ -90,7 +90,7 @@ class FinperksClient:
             "Content-Type: application/json",
             f"Content-Length: {len(content)}",
         ]
-        with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=10) as wire:
+        with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=60) as wire:
             wire.sendall("\r\n".join([*head, "", ""]).encode() + content)
 
     def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
@@ -128,7 +128,7 @@ class FinperksClient:
     def order(self, order_id: str) -> Any:
         return self.ask("GET", f"/orders/{order_id}")
 
-    def wait_for(self, order_id: str, seconds: float = 10) -> Any:
+    def wait_for(self, order_id: str, seconds: float = 60) -> Any:
         """Poll until processing is over."""
         until = time.monotonic() + seconds
         while (found := self.order(order_id))["state"] == "processing":

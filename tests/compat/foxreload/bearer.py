@@ -19,7 +19,7 @@ class Caller:
 
     def __init__(self, base_url: str, key: str | None) -> None:
         headers = {b"authorization": f"Bearer {key}".encode()} if key else {}
-        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=30)
+        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=60)
 
     def get(self, path: str, **query: Any) -> Any:
         return self.ask("GET", path, 200, params=query)

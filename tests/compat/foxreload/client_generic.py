@@ -24,7 +24,7 @@ class GenericClient:
 
     def __init__(self, base_url: str, key: str, transport: httpx2.BaseTransport | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
-        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=30, transport=transport)
+        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=60, transport=transport)
 
     def catalog(self) -> Iterator[dict[str, Any]]:
         """All skus, page after page."""
@@ -53,7 +53,7 @@ class GenericClient:
     def state(self, order_id: str) -> dict[str, Any]:
         return self._get(f"/orders/{order_id}")
 
-    def wait(self, order: dict[str, Any], seconds: float = 10) -> dict[str, Any]:
+    def wait(self, order: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
         """Ask until the order is no longer pending."""
         until = time.monotonic() + seconds
         while order["status"] == "pending" and time.monotonic() < until:

@@ -70,7 +70,7 @@ class PublicClient:
         if self.language is not None:
             headers["X-Language"] = self.language
         self.http = httpx2.Client(
-            base_url=self.base_url, headers=headers, timeout=30, trust_env=False, follow_redirects=False, transport=self.transport
+            base_url=self.base_url, headers=headers, timeout=60, trust_env=False, follow_redirects=False, transport=self.transport
         )
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ class PublicClient:
             if refusal.code != "ORDER_PAYMENT_NOT_POSSIBLE" or not is_paid:
                 raise
 
-    def poll(self, order_id: str, *, at_most: float = 20) -> dict[str, Any]:
+    def poll(self, order_id: str, *, at_most: float = 60) -> dict[str, Any]:
         """Ask until it is final, each time waiting somewhat longer."""
         wait, deadline = 0.05, time.monotonic() + at_most
         while True:

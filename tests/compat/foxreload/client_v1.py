@@ -30,7 +30,7 @@ class V1Client:
 
     def __init__(self, base_url: str, key: str, transport: httpx2.BaseTransport | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
-        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=30, transport=transport)
+        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=60, transport=transport)
         self.keys: dict[str, str] = {}
 
     def catalog(self) -> Iterator[dict[str, Any]]:
@@ -60,7 +60,7 @@ class V1Client:
     def state(self, order_id: str) -> dict[str, Any]:
         return self._get(f"/v1/orders/{order_id}")
 
-    def wait(self, order: dict[str, Any], seconds: float = 10) -> dict[str, Any]:
+    def wait(self, order: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
         """Ask until the order is delivered or failed."""
         until = time.monotonic() + seconds
         while order["status"] not in ("delivered", "failed") and time.monotonic() < until:

@@ -114,7 +114,7 @@ class Api:
 
     def __init__(self, shop: CompatShop, key: str | None, **headers: str) -> None:
         own = {"X-API-Key": key} if key is not None else {}
-        self.http = httpx2.Client(base_url=shop.url + ROOT, headers=own | headers, timeout=20, trust_env=False)
+        self.http = httpx2.Client(base_url=shop.url + ROOT, headers=own | headers, timeout=60, trust_env=False)
 
     def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """The answer's body, which must come with this status."""

@@ -93,7 +93,7 @@ class Client:
         (found,) = [one for one in checked["types"] if one["name"] == name]
         return product["id"], found
 
-    def wait_for(self, order_id: str, *, every: float = 0.05, tries: int = 200) -> Any:
+    def wait_for(self, order_id: str, *, every: float = 0.05, tries: int = 1_200) -> Any:
         """Poll until the order is final; a failed poll says nothing about it."""
         for _ in range(tries):
             try:

@@ -36,7 +36,7 @@ class Client:
 
     def __init__(self, base_url: str) -> None:
         self.base_path = urlsplit(base_url).path
-        self.http = httpx2.Client(base_url=base_url, trust_env=False, timeout=20)
+        self.http = httpx2.Client(base_url=base_url, trust_env=False, timeout=60)
 
     def close(self) -> None:
         self.http.close()
@@ -111,7 +111,7 @@ class Client:
     def details(self, order_id: int) -> Any:
         return self.get(f"/api/v1/orders/{order_id}")
 
-    def wait_for(self, order_id: int, *, every: float = 0.05, tries: int = 200) -> Any:
+    def wait_for(self, order_id: int, *, every: float = 0.05, tries: int = 1_200) -> Any:
         """Poll until the order is final, whatever the case of its status."""
         for _ in range(tries):
             found = self.details(order_id)

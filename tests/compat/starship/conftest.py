@@ -22,7 +22,7 @@ class Asker:
     def __init__(self, shop: CompatShop, credential: dict[str, str], headers: dict[str, str], address: str) -> None:
         self.credential = credential
         self.http = httpx2.Client(
-            base_url=shop.url + ROOT, headers={"X-Forwarded-For": address} | headers, trust_env=False, timeout=20
+            base_url=shop.url + ROOT, headers={"X-Forwarded-For": address} | headers, trust_env=False, timeout=60
         )
 
     def __call__(self, method: str, path: str, status: int | None = 200, **options: Any) -> Any:

@@ -171,9 +171,9 @@ def lose_the_answer(client: Client, product: Any, ref: str) -> None:
     head += "".join([f"{name}: {value}\r\n" for name, value in mine.items()]) + "\r\n"
     before = client.balance()
     assert url.hostname is not None
-    with socket.create_connection((url.hostname, url.port or 80), timeout=5) as line:
+    with socket.create_connection((url.hostname, url.port or 80), timeout=60) as line:
         line.sendall(head.encode() + body)
-        for _ in range(200):
+        for _ in range(3_000):
             if client.balance() != before:
                 return
             time.sleep(0.02)
