@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpcore2
 import hypothesis
 import pytest
 import structlog
+import uvicorn.server
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from sqlalchemy.engine import make_url
 
 from cardrail.jobs import Jobs
 from cardrail.storage import Database
 from cardrail.storage.migrations import migrate
 from tests.postgres import URL_VARIABLE, OwnServer, Postgres
+from tests.waiting import PATIENCE_SECONDS
 
 PROVE = os.environ.get("CARDRAIL_PROVE") == "1"
 
-# No deadline: a shared machine pauses whenever it likes, and that says nothing about the code.
-hypothesis.settings.register_profile("quick", max_examples=60, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("prove", max_examples=2_000, deadline=None, print_blob=True)
+# No deadline, and nothing is too slow: a shared machine pauses whenever it likes, and that says nothing about the code.
+UNHURRIED: dict[str, Any] = {"deadline": None, "print_blob": True, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+# The usual run has the same examples each time, so that a change is judged by what it changes; new ones are for `make prove`.
+hypothesis.settings.register_profile("quick", max_examples=60, derandomize=True, database=None, **UNHURRIED)
+hypothesis.settings.register_profile("prove", max_examples=2_000, **UNHURRIED)
 hypothesis.settings.load_profile("prove" if PROVE else "quick")
 
 _server: OwnServer | None = None
@@ -153,6 +161,21 @@ def _migrate(url: str) -> None:
 def one_trust_store() -> None:
     """A client loads the machine's certificates, 28 ms, also where it never speaks TLS: here they are loaded once."""
     httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patient_clients() -> None:
+    """A client of a test that says nothing of time waits as long as a busy machine may need, and not for five seconds."""
+    for part in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, part, PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def servers_stop_at_once() -> None:
+    """uvicorn looks every tenth of a second whether it is to stop, and then rests for another: a minute for some hundreds of servers."""
+    quick = SimpleNamespace(**vars(asyncio))
+    quick.sleep = lambda seconds: asyncio.sleep(seconds / 10)
+    vars(uvicorn.server)["asyncio"] = quick
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def test_writers_of_one_chain_that_has_no_head_yet_wait_for_each_other(db: Datab
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seq=st.integers(1, 5), data=st.data())
 def test_a_changed_field_of_any_row_is_found(db: Database, field: str, seq: int, data: st.DataObject) -> None:
     if _count(db) == 0:

@@ -16,7 +16,7 @@ from tests.compat.finperks.asking import ERROR, client_of
 from tests.compat.finperks.client import FinperksClient
 from tests.compat.shapes import fits
 
-quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 ENDPOINTS = [
     ("GET", "/ping"),

@@ -13,7 +13,7 @@ from tests.compat.build import CompatShop
 from tests.compat.oneclickdz.conftest import Asker
 from tests.compat.shapes import Anything, Either, Number, Only, fits
 
-quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 ENVELOPE = Either(
     {"success": Only(True), "data": {"*": Anything}, "meta?": {"timestamp": str}, "requestId?": str, "totalCategories?": int,
