@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -62,6 +63,7 @@ def create_app(cardrail: Installation) -> ASGIApp:
     return Rim(routes, PlaceEndpoint(desk), meters, mounts)
 
 
+@cache
 def description() -> bytes:
     """The OpenAPI description, as it is served and as it is committed."""
     return msgspec.json.format(msgspec.json.encode(describe_api([*ROUTES, *PAGES, *CLAIM_PAGES])), indent=2) + b"\n"
