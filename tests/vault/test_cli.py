@@ -128,6 +128,7 @@ def test_keys_rotate_list_and_drop(run: Any, sku: str) -> None:
     imported(run, sku)
     assert json.loads(run(keys, "rotate", "--json").stdout)["number"] == 2
     assert run(keys, "drop", "2", "--yes").exit_code == 1
+    assert run(keys, "drop", "9", "--yes").exit_code == 3
     assert run(keys, "drop", "1", data="n\n").exit_code == 1
     assert len(json.loads(run(keys, "list", "--json").stdout)["keys"]) == 2
     assert run(keys, "drop", "1", "--yes").exit_code == 0

@@ -109,6 +109,12 @@ class StockMoved(VaultError):
     retryable = True
 
 
+class MasterKeyNotFound(VaultError):
+    """There is no master key of this number."""
+
+    code = "master_key_not_found"
+
+
 class LotNotFound(VaultError):
     """There is no such lot."""
 

@@ -11,7 +11,7 @@ from typing import Final
 from cardrail.kernel import Clock, to_micros
 from cardrail.storage import AuditLog, Database, Tx, audit_entry, in_tx
 from cardrail.vault import store
-from cardrail.vault.errors import KeyInUse, MissingMasterKey, NoNewMasterKey
+from cardrail.vault.errors import KeyInUse, MasterKeyNotFound, NoNewMasterKey
 from cardrail.vault.keys import Keyring, check_keys, register_keys
 from cardrail.vault.read_file import Progress
 
@@ -115,13 +115,13 @@ def _rewrap_lots(db: Database, keyring: Keyring, number: int, pending: int, prog
 def drop_master_key(db: Database, clock: Clock, keyring: Keyring, audit: AuditLog, number: int, *, actor: str) -> None:
     """Delete a key that wraps nothing any more, from the key file too. Backups made before its rotation can then no longer be read.
 
-    Raises KeyInUse, MissingMasterKey where nobody knows that number.
+    Raises KeyInUse, MasterKeyNotFound where nobody knows that number.
     """
 
     def write(tx: Tx) -> None:
         known = {one.number: one for one in store.load_master_keys(tx)}
         if number not in known and number not in keyring.numbers:
-            raise MissingMasterKey(number=number)
+            raise MasterKeyNotFound(number=number)
         wraps = store.count_wrapped(tx).get(number, 0)
         current = max(one.number for one in known.values() if one.retired_at is None)
         if wraps or number >= current:
