@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from cardrail import cli
 from cardrail.cli import app
 from cardrail.storage import Database
 
@@ -138,3 +139,47 @@ def test_a_command_that_looks_waits_for_no_writer(shop: Path) -> None:
             assert time.monotonic() - started < 10  # a writer would have waited for thirty seconds, and then given up
     finally:
         db.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["order", "show", "ord_x"],
+        ["claim", "list", "ord_x"],
+        ["message", "list", "ord_x"],
+        ["keys", "drop", "99", "--yes"],
+        ["codes", "stock", "NOPE"],
+        ["route", "clear", "NOPE"],
+    ],
+)
+def test_what_is_not_there_is_a_sentence_and_exit_3(shop: Path, words: list[str]) -> None:
+    done = call(shop, *words)
+    assert (done.exit_code, done.exception.__class__) == (3, SystemExit), done.output
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_moment_that_is_none_is_a_sentence(shop: Path) -> None:
+    done = call(shop, "reconcile", "fetch", "acme", "--from", "yesterday", "--to", "2026-01-01")
+    assert (done.exit_code, done.exception.__class__) == (1, SystemExit), done.output
+    assert "yesterday" in done.stderr
+
+
+def test_what_a_program_reads_is_a_line_a_row_with_nothing_cut(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text(
+        "product_code,name,brand,currency,denomination_type,face_values,discount_percent\n"
+        "A-GIFT-CARD-WITH-A-LONG-CODE,A gift card,Acme,EUR,fixed,25,4\n"
+    )
+    (tmp_path / "codes.txt").write_text("AAAA-1111-BBBB\n")
+    call(shop, "catalog", "import", str(tmp_path / "products.csv"))
+    call(shop, "codes", "import", str(tmp_path / "codes.txt"), "--sku", "A-GIFT-CARD-WITH-A-LONG-CODE", "--supplier", "somebody")
+    lot = json.loads(call(shop, "codes", "lots", "--json").stdout)["lots"][0]["id"]
+    rows = [line.split() for line in call(shop, "codes", "lots").stdout.splitlines()]
+    assert [row[0] for row in rows] == ["lot", lot]
+    assert "A-GIFT-CARD-WITH-A-LONG-CODE" in rows[1]
+
+
+def test_no_question_is_part_of_a_result() -> None:
+    folder = Path(str(cli.__file__)).parent
+    asked = [line for path in folder.glob("*.py") for line in path.read_text().splitlines() if "typer.confirm(" in line]
+    assert asked
+    assert [line for line in asked if "err=True" not in line] == []

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.alerts import Alert, AlertNotFound, Route, Send, list_alerts, load_alerts, sends_about, sentence
-from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
+from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json, table_of
 from cardrail.kernel import from_micros, rfc3339
 
 app = typer.Typer(help="Alerts: what runs low, is down, or waits for you.", no_args_is_help=True)
@@ -35,7 +34,7 @@ def list_command(
     if as_json:
         show_json({"items": [_plain(one) for one in found]})
         return
-    table = Table("id", "since", "kind", "state", "times", "what")
+    table = table_of("id", "since", "kind", "state", "times", "what")
     for one in found:
         table.add_row(one.id, _time(one.opened_at) or "", one.kind, one.state.value, str(one.count), escape(sentence(one)))
     out.print(table)
@@ -57,7 +56,7 @@ def show(alert: AlertArg, as_json: AsJson = False) -> None:
         show_json({**_plain(found), "facts": found.facts, "messages": [_send(one, names) for one in sent]})
         return
     out.print(f"[bold]{found.id}[/bold] {found.kind}, {found.state.value}: {escape(sentence(found))}")
-    table = Table("at", "to", "state", "tries", "error")
+    table = table_of("at", "to", "state", "tries", "error")
     for one in sent:
         to = escape(names.get(one.route, f"{one.channel} (not set any more)"))
         table.add_row(_time(one.created_at), to, one.state, str(one.tries), escape(one.error or ""))

@@ -11,7 +11,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
 from cardrail.catalog import (
@@ -38,7 +37,7 @@ from cardrail.catalog import (
     set_rate,
     show_rate,
 )
-from cardrail.cli.context import EXIT_NOT_FOUND, EXIT_REFUSED, err, open_context, out, show_json
+from cardrail.cli.context import EXIT_NOT_FOUND, EXIT_REFUSED, err, open_context, out, show_json, table_of
 from cardrail.kernel import Money, PriceListId, format_minor, parse_bps, rfc3339
 
 app = typer.Typer(help="Products, prices and exchange rates.", no_args_is_help=True)
@@ -108,7 +107,7 @@ def list_(
     if as_json:
         show_json({"products": [_product_facts(one) for one in page.products], "after": page.after})
         return
-    table = Table("code", "name", "brand", "kind", "face value", "skus")
+    table = table_of("code", "name", "brand", "kind", "face value", "skus")
     for one in page.products:
         name = escape(one.name) + (" [dim](retired)[/dim]" if one.retired_at else "")
         table.add_row(one.code, name, escape(one.brand.name), one.kind, _faces(one), str(len(one.sellable)))
@@ -150,7 +149,7 @@ def show(
             out.print(f"{label:<12}{escape(str(facts[label]))}")
     for field in product.input_fields:
         out.print(f"{'input field':<12}{field.name} {escape(field.pattern)}")
-    table = Table("sku", "face value", "cost", "default price", "")
+    table = table_of("sku", "face value", "cost", "default price", "")
     for shown in facts["denominations"]:
         state = "" if shown["is_sellable"] else "retired"
         table.add_row(shown["sku"], shown["face_value"], shown["cost"] or "", shown["price"], state)
@@ -271,7 +270,7 @@ def rate_list(as_json: AsJson = False) -> None:
     if as_json:
         show_json(rates)
         return
-    table = Table("base", "quote", "from", "rate", "margin %", "source")
+    table = table_of("base", "quote", "from", "rate", "margin %", "source")
     for one in rates:
         table.add_row(one["base"], one["quote"], one["on_date"], one["rate"], one["margin_percent"], escape(one["source"]))
     out.print(table)
@@ -339,7 +338,7 @@ def price_list_(
     if as_json:
         show_json(facts)
         return
-    table = Table("id", "for", "price")
+    table = table_of("id", "for", "price")
     for one in facts:
         table.add_row(one["id"], escape(one["for"]), one["price"])
     out.print(table)

@@ -13,11 +13,10 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
 from cardrail.catalog import Offer, UnknownSku
-from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
+from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json, table_of
 from cardrail.kernel import Mode, Money, currency, format_minor, from_micros, parse_minor, rfc3339, to_micros
 from cardrail.orders import StockBooks
 from cardrail.storage import in_tx
@@ -130,7 +129,7 @@ def lots(
     if as_json:
         show_json({"lots": rows})
         return
-    table = Table("lot", "kind", "state", "mode", "sku", "codes", "unsold", "cost", "supplier", "created")
+    table = table_of("lot", "kind", "state", "mode", "sku", "codes", "unsold", "cost", "supplier", "created")
     for row in rows:
         count = "–" if row["kind"] == LotKind.SHARED else str(row["unsold"])
         cost = f"{row['cost']['amount']} {row['cost']['currency']}" if row["cost"] else ""
@@ -169,7 +168,7 @@ def stock(
     if as_json:
         show_json({"mode": mode.value, "stock": rows})
         return
-    table = Table("sku", "face value", "available")
+    table = table_of("sku", "face value", "available")
     for row in rows:
         table.add_row(escape(row["sku"]), f"{row['face_value']} {row['currency']}", str(row["available"]))
     out.print(table)

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from cardrail.cli.context import open_context, out, show_json
+from cardrail.cli.context import open_context, out, show_json, table_of
+from cardrail.cli.order import the_order
 from cardrail.delivery import Claim, claims_of, list_messages, note_bounce, resend_message, revoke_any_claim
-from cardrail.kernel import OrderId, from_micros, rfc3339, to_micros
+from cardrail.kernel import from_micros, rfc3339, to_micros
 
 claims = typer.Typer(help="Claim links: see and withdraw them.", no_args_is_help=True)
 messages = typer.Typer(help="Messages to recipients: see them, send them again, note what came back.", no_args_is_help=True)
@@ -24,7 +24,7 @@ MessageArgument = Annotated[str, typer.Argument(help="The message's id (msg_…)
 def list_claims_command(order: OrderArgument, as_json: AsJson = False) -> None:
     """An order's claim links, without the links themselves."""
     with open_context() as cardrail:
-        found = claims_of(cardrail.db, OrderId(order))
+        found = claims_of(cardrail.db, the_order(cardrail, order).id)
         now = to_micros(cardrail.clock.now())
     if as_json:
         show_json([_claim(one, now) for one in found])
@@ -32,7 +32,7 @@ def list_claims_command(order: OrderArgument, as_json: AsJson = False) -> None:
     if not found:
         out.print("No links.")
         return
-    table = Table("claim", "line", "unit", "state", "protection", "wrong PINs", "expires", "opened", box=None)
+    table = table_of("claim", "line", "unit", "state", "protection", "wrong PINs", "expires", "opened")
     for one in found:
         table.add_row(
             one.id,
@@ -69,14 +69,14 @@ def revoke_command(
 def list_messages_command(order: OrderArgument, as_json: AsJson = False) -> None:
     """What was sent for an order, and how it went."""
     with open_context() as cardrail:
-        found = list_messages(cardrail.db, OrderId(order))
+        found = list_messages(cardrail.db, the_order(cardrail, order).id)
     if as_json:
         show_json([_message(one) for one in found])
         return
     if not found:
         out.print("No messages.")
         return
-    table = Table("message", "channel", "to", "state", "tries", "due", "sent", "last error", box=None)
+    table = table_of("message", "channel", "to", "state", "tries", "due", "sent", "last error")
     for one in found:
         table.add_row(
             one.id,

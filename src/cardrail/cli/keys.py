@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
-from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.cli.context import err, open_context, out, show_json, table_of
 from cardrail.kernel import from_micros, rfc3339
 from cardrail.vault import KeyStatus, drop_master_key, list_master_keys, rotate_master_key
 
@@ -27,7 +26,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         show_json({"keys": rows})
         return
-    table = Table("number", "state", "at hand", "wraps", "since", "retired")
+    table = table_of("number", "state", "at hand", "wraps", "since", "retired")
     for row in rows:
         at_hand = "yes" if row["at_hand"] else "[red]no[/red]"
         table.add_row(

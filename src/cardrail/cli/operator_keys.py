@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.access import (
     OPERATOR_SCOPES,
@@ -16,7 +15,7 @@ from cardrail.access import (
     list_operator_keys,
     revoke_operator_key,
 )
-from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.cli.context import err, open_context, out, show_json, table_of
 
 app = typer.Typer(
     help="Keys of your own programs: they see suppliers and costs. Never give one to a partner.", no_args_is_help=True
@@ -61,7 +60,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         show_json({"items": [_plain(key) for key in keys]})
         return
-    table = Table("id", "name", "ends in", "scopes", "networks", "expires", "revoked", box=None)
+    table = table_of("id", "name", "ends in", "scopes", "networks", "expires", "revoked")
     for key in keys:
         times = [f"{one:%Y-%m-%d %H:%M}" if one else "" for one in (key.expires_at, key.revoked_at)]
         table.add_row(key.id, escape(key.name), key.hint, " ".join(sorted(key.scopes)), " ".join(key.networks), *times)

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
-from cardrail.cli.context import open_context, out, show_json
+from cardrail.cli.context import open_context, out, show_json, table_of
 from cardrail.kernel import (
     InvalidAmount,
     Mode,
@@ -74,7 +73,7 @@ def list_command(
     if not found:
         out.print("No orders." if not (state or partner) else "No such orders.")
         return
-    table = Table("order", "placed", "partner", "mode", "state", "items", "charged", "refunded", box=None)
+    table = table_of("order", "placed", "partner", "mode", "state", "items", "charged", "refunded")
     for order in found:
         table.add_row(
             order.id,
@@ -93,7 +92,7 @@ def list_command(
 def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
     """One order with its items and its history; no codes."""
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         history = order_history(cardrail.db, order.id)
         stories = supply_story(cardrail.db, order.id)
     if as_json:
@@ -111,7 +110,7 @@ def show_command(order_id: OrderArgument, as_json: AsJson = False) -> None:
         f"total {_money(order.total_minor, order.currency)}   charged {_money(order.charged_minor, order.currency)}"
         f"   refunded {_money(order.refunded_minor, order.currency)}"
     )
-    table = Table("line", "sku", "name", "state", "ordered", "delivered", "unit price", "charged", box=None)
+    table = table_of("line", "sku", "name", "state", "ordered", "delivered", "unit price", "charged")
     for item in order.items:
         price, charged = _money(item.unit_price_minor, order.currency), _money(item.charged_minor, order.currency)
         table.add_row(
@@ -171,14 +170,14 @@ def refund_command(  # noqa: PLR0917  # the command's options
     if (line is not None and quantity is None) or (rebate and amount is None):
         raise typer.BadParameter("--line goes with --quantity, and --rebate with --amount")
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         minor = None if amount is None else _minor(amount, order.currency)
         units = [_unit(one, order) for one in unit or ()]
         wish: dict[str, Any] = {"units": units, "quantity": quantity, "line": line, "is_rebate": rebate}
         if not yes:
             plan = _planned(order, minor, wish, may_repeat=reference is not None)
             shown = "Refund" if plan is None else f"Refund {_money(plan.amount_minor, order.currency)} of"
-            typer.confirm(f"{shown} order {order.id}{'' if plan is None else _told(plan)}?", abort=True)
+            typer.confirm(f"{shown} order {order.id}{'' if plan is None else _told(plan)}?", abort=True, err=True)
             if plan is not None:  # what was agreed to, and nothing else
                 minor, wish = plan.amount_minor, {"units": plan.units, "is_rebate": not plan.units}
         node = cardrail.settings.node_name
@@ -252,9 +251,9 @@ def _positions(positions: Sequence[int]) -> str:
 def cancel_command(order_id: OrderArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Withdraw an order that has not started; its money is free again."""
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         if not yes:
-            typer.confirm(f"Cancel order {order.id}?", abort=True)
+            typer.confirm(f"Cancel order {order.id}?", abort=True, err=True)
         done = retrying(lambda: cancel_order(cardrail.db, cardrail.clock, _owner(order), order.id))
     _say(done, "Cancelled.", as_json)
 
@@ -269,9 +268,9 @@ def invalidate_command(
 ) -> None:
     """Take an order back: its charge is returned, unseen codes go back to stock. The operator is bound by no window."""
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         if not yes:
-            typer.confirm(f"Invalidate order {order.id}?", abort=True)
+            typer.confirm(f"Invalidate order {order.id}?", abort=True, err=True)
         policy = InvalidationPolicy(window=timedelta(days=36_500), allow_revealed=allow_revealed)
         node = cardrail.settings.node_name
         done = retrying(
@@ -286,7 +285,7 @@ def invalidate_command(
 def review_command(order_id: OrderArgument, because: Because, as_json: AsJson = False) -> None:
     """Put an order's unfinished items aside for a decision; nothing is bought for them meanwhile."""
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         done = retrying(
             lambda: send_to_review(cardrail.db, cardrail.clock, cardrail.audit, order.id, because=because, actor="cli")
         )
@@ -319,10 +318,10 @@ def resolve_command(
     if (answer is Answer.DELIVERED) != (codes is not None):
         raise typer.BadParameter("--codes goes with --as delivered, and only with it")
     with open_context() as cardrail:
-        order = _get(cardrail, order_id)
+        order = the_order(cardrail, order_id)
         if not yes:
             question = "Retry only if the supplier says that nothing was bought. " if answer is Answer.RETRY else ""
-            typer.confirm(f"{question}Resolve order {order.id} as {answer.value}?", abort=True)
+            typer.confirm(f"{question}Resolve order {order.id} as {answer.value}?", abort=True, err=True)
         place = (cardrail.db, cardrail.clock, cardrail.audit)
         if codes is not None:
             given = [_code(text) for text in codes if text.strip()]
@@ -363,7 +362,8 @@ def expire_command(as_json: AsJson = False) -> None:
         out.print(f"{count} unpaid orders cancelled.")
 
 
-def _get(cardrail: Cardrail, order_id: str) -> Order:
+def the_order(cardrail: Cardrail, order_id: str) -> Order:
+    """Whose-ever it is. Raises OrderNotFound."""
     found = find_orders(cardrail.db, ids=[OrderId(order_id)])
     if not found:
         raise OrderNotFound(order_id=order_id)

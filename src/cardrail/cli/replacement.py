@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
-from cardrail.cli.context import open_context, out, show_json
+from cardrail.cli.context import open_context, out, show_json, table_of
 from cardrail.kernel import OrderId, currency, format_minor, from_micros, rfc3339
 from cardrail.orders import (
     CodeAt,
@@ -56,7 +55,7 @@ def list_command(
     if not found:
         out.print("No such claims." if state or partner or order else "No claims.")
         return
-    table = Table("replacement", "claimed", "order", "code", "reason", "state", "because", box=None)
+    table = table_of("replacement", "claimed", "order", "code", "reason", "state", "because")
     for one in found:
         claimed = f"{from_micros(one.created_at):%Y-%m-%d %H:%M}"
         table.add_row(one.id, claimed, one.order_id, _place(one), one.reason.value, one.state.value, escape(one.because or "-"))
@@ -100,7 +99,7 @@ def resolve_command(
         one, order = _get(cardrail, replacement_id)
         if not yes:
             question = _ASKS[decision].format(amount=_worth(one, order), code=f"{_place(one)} of order {one.order_id}")
-            typer.confirm(question, abort=True)
+            typer.confirm(question, abort=True, err=True)
         done = retrying(lambda: resolve_replacement(cardrail.replacements, one.id, decision, because=because, actor="cli"))
     if as_json:
         show_json(_plain(done, order))

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.bootstrap import Cardrail
-from cardrail.cli.context import open_context, out, show_json
+from cardrail.cli.context import open_context, out, show_json, table_of
 from cardrail.kernel import format_minor, from_micros, parse_minor, rfc3339
 from cardrail.sourcing import DEFAULT_ROUTE, POLICIES, KeptRoute, clear_route, list_routes, list_suppliers, route_name, set_route
 
@@ -34,7 +33,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         show_json({"items": items})
         return
-    table = Table("for", "policy", "supplier", "margin floor", "since", box=None)
+    table = table_of("for", "policy", "supplier", "margin floor", "since")
     for one in items:
         table.add_row(
             escape(one["for"]), one["policy"], escape(one["supplier"] or ""), f"{one['margin_floor_percent']} %", one["since"]

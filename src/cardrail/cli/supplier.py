@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from cardrail.bootstrap import Cardrail
 from cardrail.cli import supplier_rules, supplier_webhook
-from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json
+from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json, table_of
 from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
 from cardrail.sourcing import (
     CONNECTORS,
@@ -183,7 +183,7 @@ def list_(as_json: AsJson = False) -> None:
         items = [{**_plain(one), **_shelf(shelves.get(one.id)), "health": _health(one, health[one.id], now)} for one in found]
         show_json({"items": items})
         return
-    table = Table("name", "kind", "mode", "state", "products", "mapped", "held", "balance", "breaker", box=None)
+    table = table_of("name", "kind", "mode", "state", "products", "mapped", "held", "balance", "breaker")
     for one in found:
         shelf, state = shelves.get(one.id, Shelf()), health[one.id]
         counts = [str(shelf.products), str(shelf.mappings), str(shelf.held)]

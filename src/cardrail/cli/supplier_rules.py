@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.catalog import CatalogSnapshot
-from cardrail.cli.context import open_context, out, show_json
+from cardrail.cli.context import open_context, out, show_json, table_of
 from cardrail.kernel import currency, format_minor, from_micros, parse_minor, rfc3339
 from cardrail.sourcing import MappingRule, add_rule, get_supplier, load_mappings, load_rules, remove_rule
 
@@ -75,7 +74,7 @@ def list_(supplier: SupplierArg, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"supplier": one.id, "items": items})
         return
-    table = Table("rule", "when", "our product", "mapped", box=None)
+    table = table_of("rule", "when", "our product", "mapped")
     for each in items:
         when = ", ".join(f"{name} {value}" for name, value in each["when"].items())
         table.add_row(each["id"], escape(when), escape(each["product"]), str(each["count"]))

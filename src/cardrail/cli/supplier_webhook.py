@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.cli.context import err, open_context, out, show_json, table_of
 from cardrail.kernel import Secret, from_micros, rfc3339
 from cardrail.orders import retry_notice
 from cardrail.sourcing import (
@@ -115,7 +114,7 @@ def list_command(
     if as_json:
         show_json({"items": [_notice(one) for one in found], "waiting": waiting, "review": review})
         return
-    table = Table("id", "received", "supplier", "event", "their order", "state", "result")
+    table = table_of("id", "received", "supplier", "event", "their order", "state", "result")
     for one in found:
         row = (one.supplier, one.event, one.supplier_order_id or "", one.state, one.result or "")
         table.add_row(one.id, rfc3339(from_micros(one.received_at)), *[escape(text) for text in row])

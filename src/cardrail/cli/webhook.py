@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cardrail.access import get_partner
-from cardrail.cli.context import err, open_context, out, show_json
+from cardrail.cli.context import err, open_context, out, show_json, table_of
 from cardrail.kernel import Mode, PartnerId, rfc3339
 from cardrail.webhooks import (
     FORMATS,
@@ -85,7 +84,7 @@ def list_command(
     if as_json:
         show_json({"items": [_plain(one) for one in found], "waiting": waiting})
         return
-    table = Table("id", "partner", "mode", "state", "format", "url", "since")
+    table = table_of("id", "partner", "mode", "state", "format", "url", "since")
     for one in found:
         state = "failing" if one.failing_since and one.state.value == "enabled" else one.state.value
         since = rfc3339(one.failing_since) if one.failing_since else one.reason or ""
@@ -127,7 +126,7 @@ def attempts(endpoint: EndpointArg, event: EventArg, as_json: AsJson = False) ->
     if as_json:
         show_json({**_delivery(delivery), "attempts": [_attempt(one) for one in tried]})
         return
-    table = Table("at", "status", "ms", "error", "answer")
+    table = table_of("at", "status", "ms", "error", "answer")
     for one in tried:
         table.add_row(
             rfc3339(one.at), str(one.status or ""), str(one.milliseconds), one.error or "", escape((one.answer or "")[:100])
@@ -253,7 +252,7 @@ def _show_deliveries(endpoint: Endpoint, found: list[Delivery], *, as_json: bool
         show_json({**_plain(endpoint), "deliveries": [_delivery(one) for one in found]})
         return
     out.print(f"[bold]{endpoint.id}[/bold] {endpoint.state.value} {escape(endpoint.url)} {escape(endpoint.reason or '')}")
-    table = Table("event", "type", "state", "tries", "next attempt")
+    table = table_of("event", "type", "state", "tries", "next attempt")
     for one in found:
         table.add_row(one.event_id, one.type, one.state.value, str(one.tries), rfc3339(one.due_at) if one.due_at else "")
     out.print(table)
