@@ -145,6 +145,32 @@ def reachable() -> set[Path]:
     return found
 
 
+LINE = re.compile(r"^(?:\w[^`|\n]*\| |[A-Z_]+=\S+ )?cardrail +(.+)$", re.MULTILINE)
+"""A command in a block of a page."""
+IN_WORDS = re.compile(r"`cardrail +([^`]+)`")
+COMMANDS = dict(docs.commands())
+
+
+def unknown(words: list[str]) -> str | None:
+    """The first of these words that no command or option of ours is; None if all are."""
+    while words[:1] and words[0].startswith("--"):
+        words = words[2:]
+    name = next((" ".join(words[:n]) for n in (3, 2, 1) if f"cardrail {' '.join(words[:n])}" in COMMANDS), None)
+    if name is None:
+        is_group = any(one.startswith(f"cardrail {' '.join(words)} ") for one in COMMANDS)
+        return None if is_group or not words else " ".join(words)
+    known = {option for one in COMMANDS[f"cardrail {name}"].params for option in (*one.opts, *one.secondary_opts)} | {"--help"}
+    given = [word.partition("=")[0] for word in words[len(name.split()) :] if re.match(r"--?[a-z]", word)]
+    return next((option for option in given if option not in known), None)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in {"cli.md", "CHANGELOG.md"}], ids=named)
+def test_commands_that_a_page_shows_exist(page: Path) -> None:
+    text = page.read_text()
+    shown = [re.split(r"\s#|\s\|", found)[0] for found in (*LINE.findall(text), *IN_WORDS.findall(text))]
+    assert [(line, wrong) for line in shown if (wrong := unknown(line.split())) is not None] == []
+
+
 # --- nothing that belongs elsewhere -----------------------------------------------------------------------------------
 
 MACHINE = re.compile(r"(?<![\w./…}-])/(?:home|root|Users|work|tmp|workspace)/\S+")

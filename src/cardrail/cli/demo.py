@@ -221,7 +221,7 @@ def _tell(base_url: str, credentials: dict[str, Any], walk: bool) -> None:
     out.print(f"  curl -s {bearer} '{base_url}/v1/products?limit=3'", soft_wrap=True)
     order = json.dumps({"items": [{"sku": SKU_RANGE, "quantity": 2, "face_value": {"amount": "500", "currency": "INR"}}]})
     out.print(
-        f"  curl -s {bearer} -H 'Content-Type: application/json' -H 'Idempotency-Key: my-first-order' -d '{order}' {base_url}/v1/orders",
+        f"  curl -s {bearer} -H 'Content-Type: application/json' -H 'Idempotency-Key: my-second-order' -d '{order}' {base_url}/v1/orders",
         soft_wrap=True,
     )
     out.print(f"\nServing on {base_url} (documentation: {base_url}/docs). Ctrl-C stops.")
