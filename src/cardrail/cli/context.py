@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import typer
 from limits.errors import ConfigurationError
 from pydantic import ValidationError
 from rich.markup import escape
+from rich.table import Column, Table
 from sqlalchemy import exc
 
 from cardrail.bootstrap import Cardrail, SchemaOutdated, opened
@@ -31,7 +34,16 @@ EXIT_NOT_FOUND: Final = 3
 EXIT_CLOSED: Final = 4
 """The database or the keys cannot be opened."""
 
-out: Final = Screen(highlight=False, soft_wrap=True)
+_WIDE: Final = 10_000
+"""Columns of a line that a program reads: nothing is folded there."""
+
+
+def _width() -> int | None:
+    """The terminal's; into a pipe or a file a row is one line, whole, unless COLUMNS says otherwise."""
+    return None if sys.stdout is None or sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+
+
+out: Final = Screen(highlight=False, soft_wrap=True, width=_width())
 err: Final = Screen(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -110,14 +122,18 @@ def refusals() -> Iterator[None]:
     except (KeyProblem, SchemaOutdated, Unavailable, DatabaseMissing) as error:
         _end(str(error), EXIT_CLOSED, error)
     except CardrailError as error:
-        _end(str(error), EXIT_NOT_FOUND if error.code.endswith("_not_found") else EXIT_REFUSED, error)
+        _end(str(error), EXIT_NOT_FOUND if is_not_found(error) else EXIT_REFUSED, error)
     except ValidationError as error:
         found = [
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False, include_url=False)
         ]
         _end(f"A setting is not valid. {'; '.join(found)}.", EXIT_CLOSED, error)
     except (exc.ArgumentError, exc.NoSuchModuleError) as error:
-        _end("The database URL cannot be read. It is written like postgresql://user@host/name.", EXIT_CLOSED, error)
+        _end(
+            "The database URL cannot be read. It is written like postgresql://host/name, with user and @ before the host.",
+            EXIT_CLOSED,
+            error,
+        )
     except (exc.IntegrityError, exc.DataError, exc.ProgrammingError):
         raise  # the database answers; a statement of ours is wrong
     except exc.DatabaseError as error:
@@ -131,10 +147,20 @@ def refusals() -> Iterator[None]:
         _end(f"{error.strerror or type(error).__name__}{where}", EXIT_CLOSED, error)
 
 
+def is_not_found(error: CardrailError) -> bool:
+    """Whether what was named does not exist."""
+    return error.code.endswith("_not_found") or error.code == "unknown_sku"
+
+
 def _end(sentence: str, status: int, error: Exception) -> NoReturn:
     """Say it without a URI's password, and stop."""
     err.print(f"[red]{escape(_PASSWORD.sub('://***@', sentence))}[/red]")
     raise typer.Exit(status) from error
+
+
+def table_of(*names: str) -> Table:
+    """A table of these columns. The first one names the row and stays whole, so that it can be copied; the others fold, and none is cut."""
+    return Table(*[Column(name, overflow="fold", no_wrap=at == 0) for at, name in enumerate(names)], box=None)
 
 
 def show_json(value: Any) -> None:
