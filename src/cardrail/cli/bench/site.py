@@ -40,7 +40,7 @@ SKU: Final = "BENCH-10"
 RACE_SKU: Final = "RACE-10"
 COST_MINOR: Final = 900
 FUNDS_MINOR: Final = 10**14
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 180.0
 _SERVING: Final = re.compile(rb"Serving on http://[^\s/]+:(\d+)\D")
 """What `cardrail serve` says once requests are accepted."""
 
