@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 from tests.ledger.build import PARTNER, Desk
 
 from cardrail.kernel import FrozenClock, Mode
 from cardrail.ledger import WalletEntry, entries_between, order_entry, slice_entries
+from cardrail.ledger.entries import EntryTotals
 from cardrail.storage import Database
 
 LIVE = Mode.LIVE
@@ -20,7 +24,7 @@ def desk(db: Database) -> Desk:
 
 def entries(desk: Desk, **options: object) -> list[WalletEntry]:
     with desk.db.read() as tx:
-        found, total = slice_entries(tx, PARTNER, LIVE, **{"offset": 0, "limit": 100} | options)  # type: ignore[arg-type]
+        found, total = slice_entries(tx, PARTNER, LIVE, **{"offset": 0, "limit": 100} | options)  # type: ignore[arg-type]  # by their names
     assert total == len(found)
     return found
 
@@ -109,3 +113,55 @@ def test_an_entry_that_is_no_orders_is_found_by_the_range_of_its_id(desk: Desk) 
             found = entries_between(tx, PARTNER, LIVE, one.id, one.id + "~")
             assert found == ([] if one.purpose == "sale" else [one])
             assert entries_between(tx, "par_B", LIVE, one.id, one.id + "~") == []
+
+
+def test_kept_totals_are_those_of_a_count_from_the_beginning_whatever_moved_since(desk: Desk) -> None:
+    """Each look makes all that was there old, so each step is seen against what was kept before it."""
+    kept = EntryTotals(settled_millis=0)
+    desk.credit(10_000)
+    order = desk.sell(1_200)
+    hold = desk.hold(700)
+    other = desk.hold(50)
+    steps: list[Callable[[], object]] = [
+        lambda: desk.refund(order, 100),
+        lambda: desk.post(hold, 300),
+        lambda: desk.void(other),
+        lambda: desk.clock.advance(seconds=1),
+        lambda: desk.refund(order, 50),
+        lambda: desk.void(hold),
+        lambda: desk.debit(30),
+        lambda: desk.sell(10),
+    ]
+    for step in [lambda: None, *steps]:
+        step()
+        with desk.db.read() as tx:
+            fresh = +EntryTotals(settled_millis=3_600_000).kinds(tx, PARTNER, LIVE)
+            assert +kept.kinds(tx, PARTNER, LIVE) == fresh
+        time.sleep(0.002)  # ids of another millisecond
+    assert sum(fresh.values()) == len(entries(desk)) == 8
+    with desk.db.read() as tx:
+        assert kept.count(tx, "par_B", LIVE, None, None, None) == 0
+
+
+def test_every_page_is_the_same_however_it_is_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardrail.ledger.entries.PIECE", 3)
+    desk.credit(10_000)
+    for number in range(3):
+        desk.clock.advance(seconds=1)
+        order, hold = desk.sell(100 + number), desk.hold(10 + number)
+        desk.refund(order, 5)
+        if number % 2:
+            desk.void(hold)
+    filters: list[dict[str, object]] = [
+        {"is_credit": side, "state": state} for side, state in ((None, None), (True, None), (False, "pending"), (None, "failed"))
+    ]
+    for options in filters:
+        for descending in (True, False):
+            plain = sorted(entries(desk, sort="created_at", **options), key=lambda one: one.id, reverse=descending)
+            assert entries(desk, descending=descending, **options) == plain
+            with desk.db.read() as tx:
+                pages = [
+                    slice_entries(tx, PARTNER, LIVE, descending=descending, offset=at, limit=4, **options)[0]  # type: ignore[arg-type]
+                    for at in range(0, 12, 4)
+                ]
+            assert [one for page in pages for one in page] == plain

@@ -24,6 +24,7 @@ from cardrail.settlement import (
     ImportedStatement,
     ImportReplaced,
     InvalidMapping,
+    InvalidPeriod,
     InvalidResolution,
     Mapping,
     Match,
@@ -478,6 +479,31 @@ def test_a_resolution_is_booked_and_its_order_counts_as_reconciled(
     with world.db.read() as tx:
         assert [(kept.id, kept.state) for kept in list_differences(tx, one.id)] == [(found.id, "resolved")]
         assert reconciled_orders(tx, ["ord_1"]) == {"ord_1"}
+
+
+def test_what_differs_still_keeps_its_owner_when_it_is_matched_again(ledgers: Ledgers, take: Import) -> None:
+    world = ledgers.world
+    a_supplier(world.db)
+    attempts(world.db, [OurPurchase("r1", "att_1", "ord_1", 1000, D), OurPurchase("r2", "att_2", "ord_2", 1000, D)])
+    one = take(HEADER + GOOD + GOOD.replace("r1", "r2")).statement
+    run_matching(world.db, world.clock, world.audit, one.id, actor="test")
+    with world.db.read() as tx:
+        first, second = list_differences(tx, one.id)
+    for found in (first, second):
+        assign_difference(world.db, world.clock, world.audit, found.id, "anna", actor="test")
+    table = metadata.tables["attempts"]
+    with world.db.transaction() as tx:  # what was told of one is right now, and of the other is wrong in another way
+        tx.execute(sa.update(table).where(table.c.id == first.purchase_id).values(cost_minor=1250))
+        tx.execute(sa.update(table).where(table.c.id == second.purchase_id).values(cost_minor=1249))
+    run_matching(world.db, world.clock, world.audit, one.id, actor="test")
+    with world.db.read() as tx:
+        (still,) = list_differences(tx, one.id)
+    assert (still.id, still.owner, still.gap_minor, still.created_at) == (second.id, "anna", 1, second.created_at)
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(ledgers: Ledgers, take: Import) -> None:
+    with pytest.raises(InvalidPeriod):
+        take(HEADER + GOOD, since=2, until=1)
 
 
 def test_what_they_charge_too_little_cannot_be_claimed_and_is_kept_by_a_write_off(ledgers: Ledgers, take: Import) -> None:

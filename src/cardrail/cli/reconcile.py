@@ -96,10 +96,10 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Ask a supplier for its own statement, where its protocol has one, and match it. Nothing is booked by it."""
-    begin, end = moment_of(since), moment_of(until)
-    assert begin is not None
-    assert end is not None
     with open_context() as ctx, _progress() as progress:
+        begin, end = moment_of(since), moment_of(until)
+        assert begin is not None
+        assert end is not None
         progress.add_task("Asking", total=None)
         connectors = ctx.buying.connectors
         try:
@@ -161,14 +161,17 @@ def differences(
     *,
     state: Annotated[Literal["open", "resolved"] | None, typer.Option(help="Only these.")] = None,
     kind: Annotated[MatchKind | None, typer.Option(help="Only this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many at a time.")] = 1_000,
+    after: Annotated[str, typer.Option(help="Those behind this one, where the list before ended.", metavar="DIFFERENCE")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List what differs, each with its reason, its owner and what became of it."""
     with open_context() as ctx, ctx.db.read() as tx:
-        found = list_differences(tx, statement, state=state, kind=kind.value if kind else None)
+        found = list_differences(tx, statement, state=state, kind=kind.value if kind else None, after=after, limit=limit + 1)
+        more, found = len(found) > limit, found[:limit]
         codes = {one: get_supplier_statement(tx, one).currency for one in {one.statement_id for one in found}}
     if as_json:
-        show_json({"items": found})
+        show_json({"items": found, "next": found[-1].id if more else None})
         return
     names = ("id", "kind", "key", "ours", "theirs", "reason", "order", "state", "owner")
     table = Table(*[Column(name, overflow="fold") for name in names], box=None)
@@ -186,6 +189,8 @@ def differences(
             escape(one.owner or ""),
         )
     out.print(table)
+    if more:
+        err.print(f"There are more: --after {found[-1].id}")
 
 
 @app.command()

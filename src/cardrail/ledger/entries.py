@@ -6,12 +6,15 @@ what was charged is all there is, failed if everything was given back before it 
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from cardrail.kernel import Mode
+from cardrail.kernel import Mode, first_body
 from cardrail.ledger.model import Phase, TransferPurpose
 from cardrail.ledger.tables import transfers
 from cardrail.storage import Tx
@@ -19,6 +22,15 @@ from cardrail.storage import Tx
 PENDING: Final = "pending"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
+
+SETTLED_MILLIS: Final = 3_600_000
+"""A transfer that is older than this was committed, or never will be."""
+TOTALS_KEPT_MAX: Final = 10_000
+"""Partners whose totals are kept."""
+PIECE: Final = 1_000
+"""Entries, or orders, that are looked at with one statement."""
+PIECES_MAX: Final = 10
+"""Pieces that are looked through for a page by state, before all is added up instead."""
 
 _t = transfers.c
 _TAKEN_BY_ORDER: Final = [
@@ -88,24 +100,150 @@ def slice_entries(
 ) -> tuple[list[WalletEntry], int]:
     """A page of a partner's entries from the ``offset``-th on, and how many there are. ``sort``: id, amount or created_at.
 
-    All the partner's transfers are added up for it: for callers who count pages. The native API's cursors cost less.
+    For callers who count pages. How many there are is kept, and only what moved in the last hours is added up anew (``EntryTotals``); a
+    page by id near either end reads little more than itself. Pages by amount or time, and far ones by state, add up all transfers.
     """
-    query = _ENTRIES.where(_t.partner_id == partner_id, _t.mode == mode.value)
-    if currency is not None:
-        query = query.where(_t.currency == currency)
-    found = query.subquery()
-    conditions: list[sa.ColumnElement[bool]] = []
-    if is_credit is not None:
-        conditions.append(found.c.is_credit == int(is_credit))
-    if state is not None:
-        conditions.append(found.c.state == state)
-    total = int(tx.execute(sa.select(sa.func.count()).select_from(found).where(*conditions)).scalar_one())
+    total = _totals.setdefault(tx.engine, EntryTotals()).count(tx, partner_id, mode, currency, is_credit, state)
     if offset >= total:
         return [], total
-    by = found.c[_SORTS[sort]]
-    order = (by.desc(), found.c.id.desc()) if descending else (by.asc(), found.c.id.asc())
-    rows = tx.execute(sa.select(found).where(*conditions).order_by(*order).offset(offset).limit(limit))
+    own = [_t.partner_id == partner_id, _t.mode == mode.value]
+    if currency is not None:
+        own.append(_t.currency == currency)
+    if sort == "id":
+        found = _slice_by_id(tx, own, is_credit, state, descending, offset, limit)
+        if found is not None:
+            return found, total
+    entries = _ENTRIES.where(*own).subquery()
+    conditions: list[sa.ColumnElement[bool]] = []
+    if is_credit is not None:
+        conditions.append(entries.c.is_credit == int(is_credit))
+    if state is not None:
+        conditions.append(entries.c.state == state)
+    by = entries.c[_SORTS[sort]]
+    order = (by.desc(), entries.c.id.desc()) if descending else (by.asc(), entries.c.id.asc())
+    rows = tx.execute(sa.select(entries).where(*conditions).order_by(*order).offset(offset).limit(limit))
     return [_entry(row) for row in rows], total
+
+
+# --- pages by id ------------------------------------------------------------------------------------------------------
+
+_o = transfers.alias("earlier").c
+_is_same: Final = sa.or_(
+    sa.and_(_is_order, _o.purpose.in_(_TAKEN_BY_ORDER)),
+    sa.and_(_is_refund, _o.purpose == TransferPurpose.REFUND.value, _o.created_at == _t.created_at),
+)
+_is_first: Final = ~sa.exists().where(_o.order_id == _t.order_id, _o.partner_id == _t.partner_id, _o.id < _t.id, _is_same)
+_takes_in: Final = sa.and_(_t.phase == Phase.POSTED.value, _t.credit == _wallet_name)
+_FIRSTS: Final = sa.select(_t.id, _t.order_id).where(_is_first)
+"""The first transfer of each entry, which has its id and its direction."""
+
+
+def _slice_by_id(
+    tx: Tx,
+    own: Sequence[sa.ColumnElement[bool]],
+    is_credit: bool | None,
+    state: str | None,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> list[WalletEntry] | None:
+    """The page; None where too many entries in other states lie before it."""
+    query = _FIRSTS.where(*own).order_by(_t.id.desc() if descending else _t.id.asc())
+    if is_credit is not None:
+        query = query.where(_takes_in if is_credit else sa.not_(_takes_in))
+    if state is None:
+        return _entries_of(tx, own, tx.execute(query.offset(offset).limit(limit)).all(), descending)
+    found: list[WalletEntry] = []
+    for piece in range(PIECES_MAX):
+        firsts = tx.execute(query.offset(piece * PIECE).limit(PIECE)).all()
+        found += [one for one in _entries_of(tx, own, firsts, descending) if one.state == state]
+        if len(found) >= offset + limit or len(firsts) < PIECE:
+            return found[offset : offset + limit]
+    return None
+
+
+def _entries_of(tx: Tx, own: Sequence[sa.ColumnElement[bool]], firsts: Sequence[Any], descending: bool) -> list[WalletEntry]:
+    """The entries that begin with these transfers."""
+    ids = [row.id for row in firsts]
+    whose = sa.or_(_t.id.in_(ids), _t.order_id.in_({row.order_id for row in firsts if row.order_id is not None}))
+    wanted = set(ids)
+    found = [_entry(row) for row in tx.execute(_ENTRIES.where(*own, whose)) if row.id in wanted]
+    return sorted(found, key=lambda one: one.id, reverse=descending)
+
+
+# --- how many there are -----------------------------------------------------------------------------------------------
+
+Kinds = Counter[tuple[str, bool, str]]
+"""(currency, is credit, state) → entries."""
+
+
+class EntryTotals:
+    """How many entries partners have, by kind. What old transfers made of them is counted once and kept; with each look only the orders
+    that moved since are counted, as they stand and as they stood. A transfer that is older than the time that one may take to be
+    committed is not coming any more, whoever's clock made its id."""
+
+    def __init__(self, settled_millis: int = SETTLED_MILLIS) -> None:
+        self._settled = settled_millis
+        self._known: dict[tuple[str, Mode], tuple[str, Kinds]] = {}
+
+    def count(self, tx: Tx, partner_id: str, mode: Mode, currency: str | None, is_credit: bool | None, state: str | None) -> int:
+        """How many of a partner's entries are of this currency, direction and state, where given."""
+        return sum(
+            count
+            for (code, is_in, stands), count in self.kinds(tx, partner_id, mode).items()
+            if currency in (None, code) and is_credit in (None, is_in) and state in (None, stands)
+        )
+
+    def kinds(self, tx: Tx, partner_id: str, mode: Mode) -> Kinds:
+        """All of a partner's entries."""
+        now = time.time_ns() // 1_000_000
+        mark, kinds = self._known.get((partner_id, mode), ("", Kinds()))
+        if mark > _first_id(now - self._settled):  # the clock was ahead then, and what it took for old is not
+            mark, kinds = "", Kinds()
+        if mark < _first_id(now - 2 * self._settled):
+            settled = _first_id(now - self._settled)
+            kinds = _sum_of(kinds, _moved(tx, partner_id, mode, mark, settled))
+            mark = settled
+            if len(self._known) >= TOTALS_KEPT_MAX:
+                self._known.clear()
+            self._known[partner_id, mode] = mark, kinds
+        return _sum_of(kinds, _moved(tx, partner_id, mode, mark, None))
+
+
+_totals: Final[WeakKeyDictionary[sa.Engine, EntryTotals]] = WeakKeyDictionary()
+
+
+def _first_id(millis: int) -> str:
+    return f"trf_{first_body(millis)}"
+
+
+def _moved(tx: Tx, partner_id: str, mode: Mode, since: str, before: str | None) -> Kinds:
+    """What the transfers from ``since`` to before ``before`` add to the numbers of entries, and take from them."""
+    own = [_t.partner_id == partner_id, _t.mode == mode.value]
+    old = [*own, _t.id < before] if before is not None else own
+    if not since:
+        return _kinds(tx, old)
+    fresh = [*old, _t.id >= since]
+    orders = tx.execute(sa.select(_t.order_id).where(*fresh, _t.order_id.is_not(None)).distinct()).scalars().all()
+    moved = _kinds(tx, [*fresh, _t.order_id.is_(None)])
+    for start in range(0, len(orders), PIECE):
+        touched = _t.order_id.in_(orders[start : start + PIECE])
+        moved.update(_kinds(tx, [*old, touched]))
+        moved.subtract(_kinds(tx, [*own, touched, _t.id < since]))
+    return moved
+
+
+def _sum_of(one: Kinds, other: Kinds) -> Kinds:
+    made = Kinds(one)
+    made.update(other)  # a plus sign would drop what is taken away
+    return made
+
+
+def _kinds(tx: Tx, conditions: Sequence[sa.ColumnElement[bool]]) -> Kinds:
+    entries = _ENTRIES.where(*conditions).subquery()
+    kind = (entries.c.currency, entries.c.is_credit, entries.c.state)
+    rows = tx.execute(sa.select(*kind, sa.func.count()).group_by(*kind))
+    return Kinds({(code, bool(is_in), state): int(count) for code, is_in, state, count in rows})
 
 
 def order_entry(tx: Tx, partner_id: str, mode: Mode, order_id: str) -> WalletEntry | None:

@@ -38,6 +38,8 @@ KEEP: Final = timedelta(days=7)
 LINK_SECONDS: Final = 900
 SMALL: Final = 2_000
 """Orders up to which an export is made at once."""
+UNFINISHED: Final = timedelta(hours=1)
+"""How long an export that is not done counts as one that is being made."""
 WAITING_MAX: Final = 10
 """Unfinished exports of one partner; more are refused."""
 
@@ -104,7 +106,9 @@ _PROGRESS: Final = (
     .values(state="running", rows=sa.bindparam("count"))
 )
 _UNFINISHED: Final = sa.select(sa.func.count()).where(
-    _e.partner_id == sa.bindparam("partner"), _e.state.in_(("waiting", "running"))
+    _e.partner_id == sa.bindparam("partner"),
+    _e.state.in_(("waiting", "running")),
+    _e.created_at > sa.bindparam("since"),  # what a process that died left unfinished keeps nobody out for long
 )
 _OVER: Final = sa.select(*_e).where(_e.state != "expired", _e.expires_at <= sa.bindparam("now")).limit(500)
 _EXPIRE: Final = sa.update(exports).where(_e.id == sa.bindparam("of")).values(state="expired")
@@ -122,7 +126,7 @@ def request_export(
         raise InvalidExport(field="kind", reason="this is the operator's own")
     now = desk.clock.now()
     if filters.partner_id is not None:
-        waiting = int(tx.execute(_UNFINISHED, {"partner": filters.partner_id}).scalar_one())
+        waiting = int(tx.execute(_UNFINISHED, {"partner": filters.partner_id, "since": to_micros(now - UNFINISHED)}).scalar_one())
         if waiting >= WAITING_MAX:
             raise InvalidExport(reason="too many exports are being made already", max=WAITING_MAX)
     one = Export(

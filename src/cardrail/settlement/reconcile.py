@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cardrail.kernel import Clock, Mode, new_id, to_micros
+from cardrail.kernel import Clock, Mode, from_micros, new_id, rfc3339, to_micros
 from cardrail.ledger import Purpose, TransferPurpose, book, supplier_account
 from cardrail.settlement import reconcile_store as store
 from cardrail.settlement.errors import (
@@ -23,6 +23,7 @@ from cardrail.settlement.errors import (
     DifferenceNotFound,
     DifferenceResolved,
     ImportReplaced,
+    InvalidPeriod,
     InvalidResolution,
     StatementImported,
     SupplierStatementNotFound,
@@ -76,8 +77,10 @@ def import_supplier_file(
     """Take a supplier's CSV file: all of it or nothing, or with ``refuse_bad=False`` all but its bad lines, which are listed.
 
     It is read and written in pieces: memory does not grow with it.
-    Raises UnreadableStatement, BadLines (with the first of them), StatementImported, ImportReplaced.
+    Raises InvalidPeriod, UnreadableStatement, BadLines (with the first of them), StatementImported, ImportReplaced.
     """
+    if since is not None and until is not None and since >= until:
+        raise InvalidPeriod(since=rfc3339(from_micros(since)), until=rfc3339(from_micros(until)))
     with path.open("rb") as file:
         mark = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
@@ -243,7 +246,8 @@ def _write(tx: Tx, statement_id: str, lines: list[TheirLine]) -> list[tuple[Thei
 def run_matching(
     db: Database, clock: Clock, audit: AuditLog, statement_id: str, *, actor: str, progress: Progress = lambda _done: None
 ) -> SupplierStatement:
-    """Compare every purchase and every line, write down what differs and which orders are reconciled. It can be run again.
+    """Compare every purchase and every line, write down what differs and which orders are reconciled. It can be run again: what
+    was resolved stays so, and what differs still keeps its owner.
 
     Raises SupplierStatementNotFound.
     """
@@ -251,6 +255,8 @@ def run_matching(
         one = _statement(tx, statement_id)
     while in_tx(db, lambda tx: store.forget_open(tx, statement_id, WRITTEN)):
         pass
+    with db.read() as tx:
+        owned = store.owned_keys(tx, statement_id)
     counts = dict.fromkeys([kind.value for kind in MatchKind], 0)
     done = 0
     with db.read() as tx:
@@ -258,12 +264,15 @@ def run_matching(
         while chunk := list(islice(found, WRITTEN)):
             for match in chunk:
                 counts[match.kind.value] += 1
+                if match.kind is not MatchKind.EQUAL:
+                    owned.discard(match.key)
             now = to_micros(clock.now())
             in_tx(db, lambda other, rows=chunk, at=now: store.save_matches(other, one, rows, at))  # type: ignore[misc]  # lambda defaults
             done += len(chunk)
             progress(done)
 
     def finish(tx: Tx) -> SupplierStatement:
+        store.forget_owned(tx, statement_id, owned)
         store.finish_matching(tx, statement_id, counts, to_micros(clock.now()))
         audit.append(tx, [audit_entry(clock.now(), actor, "supplier_statement.matched", statement_id, details=dict(counts))])
         return _statement(tx, statement_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -233,7 +233,25 @@ def _line(row: Any) -> TheirLine:
 # --- differences ------------------------------------------------------------------------------------------------------
 
 _d = differences.c
-_NEW: Final = postgresql.insert(differences).on_conflict_do_nothing(index_elements=["statement_id", "key"])
+_new: Any = postgresql.insert(differences)
+_FOUND: Final = (
+    "kind",
+    "reason",
+    "order_id",
+    "purchase_id",
+    "line",
+    "ours_minor",
+    "theirs_minor",
+    "gap_minor",
+    "ours_state",
+    "theirs_state",
+)
+_NEW: Final = _new.on_conflict_do_update(
+    index_elements=["statement_id", "key"],
+    set_={name: getattr(_new.excluded, name) for name in _FOUND},
+    where=_d.state == "open",
+)
+"""What somebody looks after keeps its id and its owner."""
 _r = reconciled.c
 _reconcile: Any = postgresql.insert(reconciled)
 _RECONCILE: Final = _reconcile.on_conflict_do_update(
@@ -250,10 +268,23 @@ _RESOLVED: Final = sa.select(_d.key).where(
 
 
 def forget_open(tx: Tx, statement_id: str, most: int) -> bool:
-    """Take away some of what an earlier matching found and nobody has resolved: the next one finds it again, if it is still so. Whether
-    there may be more."""
-    some = sa.select(_d.id).where(_d.statement_id == statement_id, _d.state == "open").limit(most)
+    """Take away some of what an earlier matching found, and nobody has resolved or looks after: the next one finds it again, if it is still
+    so. Whether there may be more."""
+    some = sa.select(_d.id).where(_d.statement_id == statement_id, _d.state == "open", _d.owner.is_(None)).limit(most)
     return tx.execute(sa.delete(differences).where(_d.id.in_(some))).rowcount > 0
+
+
+def owned_keys(tx: Tx, statement_id: str) -> set[str]:
+    """What somebody looks after and has not resolved."""
+    query = sa.select(_d.key).where(_d.statement_id == statement_id, _d.state == "open", _d.owner.is_not(None))
+    return set(tx.execute(query).scalars())
+
+
+def forget_owned(tx: Tx, statement_id: str, keys: Collection[str]) -> None:
+    """Take away what somebody looked after, and what is no longer so."""
+    gone = (_d.statement_id == statement_id, _d.state == "open", _d.key == sa.bindparam("gone"))
+    if keys:
+        tx.execute(sa.delete(differences).where(*gone), [{"gone": key} for key in sorted(keys)])
 
 
 def save_matches(tx: Tx, one: SupplierStatement, found: Sequence[Match], now: int) -> None:
