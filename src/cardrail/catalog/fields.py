@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from re import _constants as ops  # type: ignore[attr-defined]  # the library's own parse tree: no public name
-from re import _parser as sre  # type: ignore[attr-defined]
+from re import _parser as sre  # type: ignore[attr-defined]  # likewise
 from typing import Any, Final
 
 import msgspec

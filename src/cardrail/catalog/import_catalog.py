@@ -13,6 +13,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from cardrail.catalog import store
@@ -92,7 +93,7 @@ def import_catalog(
         if not report.written or not plan.has_work:
             return report
         try:
-            in_tx(db, lambda tx, plan=plan: _write(tx, clock, audit, Actor(actor, origin), plan=plan, source=source))  # type: ignore[misc]  # lambda default
+            in_tx(db, partial(_write, clock=clock, audit=audit, actor=Actor(actor, origin), plan=plan, source=source))
         except _MovedError:
             continue
         return report

@@ -58,8 +58,8 @@ insert_transfers: Final = SequencedInsert(transfers, TRANSFER_COLUMNS, TRANSFER_
 
 _WALLET: Final = "name, currency, debits_pending, debits_posted, credits_posted, credit_limit_minor, debt_minor"
 _LOAD_WALLETS: Final = {
-    "sqlite": f"SELECT {_WALLET} FROM accounts WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name",  # noqa: S608
-    "postgresql": f"SELECT {_WALLET} FROM accounts WHERE name = ANY(%s) ORDER BY name FOR UPDATE",  # noqa: S608
+    "sqlite": f"SELECT {_WALLET} FROM accounts WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name",  # noqa: S608  # our own columns
+    "postgresql": f"SELECT {_WALLET} FROM accounts WHERE name = ANY(%s) ORDER BY name FOR UPDATE",  # noqa: S608  # likewise
 }
 
 

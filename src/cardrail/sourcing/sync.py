@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -398,6 +399,11 @@ def _drop(
             report.note(Change(sku, known[sku].name, "gone", "not listed any more"))
 
 
+def _stock_of(connector: Connector, some: Sequence[str]) -> dict[str, int]:
+    """Their stock of these skus, read to its end here, where its faults are caught."""
+    return dict(connector.stock(some))
+
+
 def _refresh(db: Database, clock: Clock, supplier: Supplier, connector: Connector, report: SyncReport, *, jump_bps: int) -> None:
     """Stock and cost of what is mapped, where they are told one by one. A cost that the catalog tells is not asked for again."""
     able = connector.capabilities
@@ -409,13 +415,13 @@ def _refresh(db: Database, clock: Clock, supplier: Supplier, connector: Connecto
     if able.has_stock:
         for start in range(0, len(skus), STOCK_AT_ONCE):
             some = skus[start : start + STOCK_AT_ONCE]
-            stock.update(asked("stock", lambda some=some: dict(connector.stock(some))))  # type: ignore[misc]  # bound now
+            stock.update(asked("stock", partial(_stock_of, connector, some)))
     costs: dict[str, Money] = {}
     if able.has_price:
         for one in known:
             if one.face_minor is not None and not (able.has_catalog and one.has_cost):
                 face = Money(one.face_minor, currency(one.currency))
-                costs[one.supplier_sku] = asked("price", lambda one=one, face=face: connector.price(one.supplier_sku, face, 1))  # type: ignore[misc]  # bound now
+                costs[one.supplier_sku] = asked("price", partial(connector.price, one.supplier_sku, face, 1))
     now = to_micros(clock.now())
     for some in products.in_chunks({*stock, *costs} & mapped):
         with db.transaction() as tx:

@@ -91,7 +91,7 @@ def connection_in_turn(module: ModuleType, turn: Turn) -> type[Any]:
 
 
 def _cursor_in_turn(module: ModuleType) -> type[Any]:
-    class CursorInTurn(module.Cursor):  # type: ignore[misc, name-defined]
+    class CursorInTurn(module.Cursor):  # type: ignore[misc, name-defined]  # likewise
         def execute(self, statement: str, *parameters: Any) -> Any:
             self.connection.take_turn(statement)
             try:

@@ -27,7 +27,7 @@ from typing import Any, Final, TypeVar
 import structlog
 import uvloop
 
-from cardrail.kernel import CardrailError, PlainCode, Secret, new_id, to_micros
+from cardrail.kernel import CardrailError, OrderId, PlainCode, Secret, new_id, to_micros
 from cardrail.orders import Buyer, Order, find_orders, number_orders, open_codes, reveal_order
 from cardrail.storage import Database, Event, Tx, event_of, load_events, read_version, sequenced_through
 from cardrail.vault import CodeOpener
@@ -577,7 +577,7 @@ class Sender:
         if endpoint.with_codes and spoken.has_codes(event.type):
             order, codes = self._reveal(endpoint, event)
         elif spoken.needs_order(event.type):
-            (order,) = find_orders(self._db, ids=[event.subject_id])  # type: ignore[list-item]  # its subject is an order
+            (order,) = find_orders(self._db, ids=[OrderId(event.subject_id)])
         if order is not None and spoken.needs_number:
             number_orders(self._db, [order])
         message = spoken.message(Facts(endpoint, event, secrets, self._clock.now(), order, codes))
@@ -587,7 +587,7 @@ class Sender:
     def _reveal(self, endpoint: Endpoint, event: Event) -> tuple[Order, list[list[tuple[PlainCode, int]]]]:
         """The order with its codes, opened for this one message; who got them is in the audit log."""
         buyer = Buyer(endpoint.partner_id, endpoint.mode, "", f"webhook:{endpoint.id}")
-        order = reveal_order(self._db, self._clock, self._book.audit, buyer, event.subject_id)  # type: ignore[arg-type]
+        order = reveal_order(self._db, self._clock, self._book.audit, buyer, OrderId(event.subject_id))
         return order, [open_codes(self._opener, item) for item in order.items]
 
     def _secrets(self, endpoint: Endpoint) -> list[Secret]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from litestar import Response, get
@@ -184,7 +185,7 @@ async def _statement_pieces(desk: Desk, one: Statement, kind: Format) -> AsyncIt
     yield csv_header(STATEMENT_COLUMNS) + csv_rows(STATEMENT_COLUMNS, [opening_row(one)]) if is_csv else canonical_head(one)
     mark: LineMark | None = None
     while True:
-        lines, mark = await desk.read(lambda at=mark: statement_lines(desk.parts.db, one, after=at, limit=PAGE))  # type: ignore[misc]  # lambda default
+        lines, mark = await desk.read(partial(statement_lines, desk.parts.db, one, after=mark, limit=PAGE))
         if is_csv:
             yield csv_rows(STATEMENT_COLUMNS, [line_row(line, one.currency) for line in lines])
         else:
@@ -239,7 +240,7 @@ async def reconcile(request: HttpRequest) -> Stream:
 async def _pages(desk: Desk, first: Reconciliation, page: Callable[[str], Reconciliation]) -> AsyncIterator[Reconciliation]:
     yield first
     while first.after is not None:
-        first = await desk.read(lambda after=first.after: page(after))  # type: ignore[misc]  # lambda default
+        first = await desk.read(partial(page, first.after))
         yield first
 
 

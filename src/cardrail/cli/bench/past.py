@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
@@ -50,7 +51,7 @@ def write_past(site: Site, count: int, progress: Callable[[int], None] = lambda 
     for one, take in _takes(_open_slices(site), count):
         for first in range(one.head, one.head + take, CHUNK):
             part = min(CHUNK, one.head + take - first)
-            in_tx(site.cardrail.db, lambda tx, one=one, first=first, part=part: _write(tx, site, one, first, part))  # type: ignore[misc]  # lambda default
+            in_tx(site.cardrail.db, partial(_write, site=site, one=one, first=first, count=part))
             done += part
             progress(done)
     if done < count:

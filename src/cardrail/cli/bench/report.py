@@ -131,7 +131,7 @@ def _commit() -> str:
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607  # git, wherever it is
         return done.stdout.strip()
 
     try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -68,8 +69,9 @@ def suppliers(rounds: int, progress: Progress, postgres: Postgres | None, *, qui
             url = stack.enter_context(postgres.database()) if name == "PostgreSQL" and postgres is not None else None
             place = stack.enter_context(site(url))
             _connect(place)
-            rows.append(_on_demand(place, name, size, lambda task=task: progress.advance(task)))  # type: ignore[misc]  # lambda default
-            rows += _beside_slow(place, name, size, lambda task=task: progress.advance(task))  # type: ignore[misc]
+            advance = partial(progress.advance, task)
+            rows.append(_on_demand(place, name, size, advance))
+            rows += _beside_slow(place, name, size, advance)
     return rows
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -56,8 +57,9 @@ def webhooks(rounds: int, progress: Progress, postgres: Postgres | None, *, quic
     for name in ("SQLite", "PostgreSQL") if postgres is not None else ("SQLite",):
         place = _Places(name, postgres if name == "PostgreSQL" else None)
         task = progress.add_task(f"webhooks, {name}", total=size.rounds + 2 * size.pairs)
-        rows += _delivering(place, size, lambda task=task: progress.advance(task))  # type: ignore[misc]  # lambda default
-        rows += _costs(place, size, lambda task=task: progress.advance(task))  # type: ignore[misc]
+        advance = partial(progress.advance, task)
+        rows += _delivering(place, size, advance)
+        rows += _costs(place, size, advance)
     return rows
 
 

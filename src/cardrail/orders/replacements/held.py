@@ -17,10 +17,10 @@ def with_successors(tx: Tx, orders: Iterable[Order], *, keep_replaced: bool = Fa
 
     Only for reading: an order that was changed so must not be written. Returns the replacements that gave a code, by order.
     """
-    by_id = {one.id: one for one in orders}
+    by_id: dict[str, Order] = {one.id: one for one in orders}
     found = store.load_replaced(tx, list(by_id)) if by_id else {}
     for order_id, replaced in found.items():
-        for item in by_id[order_id].items:  # type: ignore[index]
+        for item in by_id[order_id].items:
             own = [one for one in replaced if one.line == item.line]
             if keep_replaced:
                 item.allocations = [*item.allocations, *[successor_of(one, item) for one in own]]

@@ -198,14 +198,14 @@ class OneClickDzSupplier(BaseConnector):
         """All types of all products, product by product; it waits where the supplier's limit of requests is reached."""
         for category in self._get(f"{_GIFT_CARDS}/catalog", CatalogIn).categories:
             for product in category.products:
-                for kind in self._patiently(lambda product_id=product.id: self._types(product_id)):  # type: ignore[misc]
+                for kind in self._patiently(partial(self._types, product.id)):
                     yield product_of(product, kind, category.title or category.name, self._currency)
 
     def stock(self, skus: Sequence[str]) -> Mapping[str, int]:
         wanted = set(skus)
         found = {}
         for product_id in sorted({ids_of(sku)[0] for sku in skus}):
-            for kind in self._patiently(lambda product_id=product_id: self._types(product_id)):  # type: ignore[misc]
+            for kind in self._patiently(partial(self._types, product_id)):
                 if sku_of(product_id, kind.id) in wanted:
                     found[sku_of(product_id, kind.id)] = kind.quantity
         return found
@@ -283,7 +283,7 @@ class OneClickDzSupplier(BaseConnector):
         if envelope is None or not envelope.success:
             raise OddAnswer(status=answer.status, given=code)
         try:
-            return msgspec.json.decode(answer.body, type=SuccessIn[wire_type]).data  # type: ignore[valid-type]
+            return msgspec.json.decode(answer.body, type=SuccessIn[wire_type]).data  # type: ignore[valid-type]  # made at run time
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise OddAnswer(status=answer.status, bytes=len(answer.body)) from None
 
