@@ -22,13 +22,16 @@ MASK: Final = "***"
 
 DENIED: Final = frozenset(
     {
-        "authorization", "body", "code", "codes", "cookie", "key", "master_key", "master_keys", "password", "pin", "plain", "sealed",
-        "secret", "serial", "token", "url", "wrapped_key", "x-api-key", "x_api_key",
+        "access_token", "api_key", "api_secret", "authorization", "body", "client_secret", "code", "codes", "cookie", "key", "master_key",
+        "master_keys", "password", "pin", "plain", "refresh_token", "sealed", "secret", "serial", "signing_secret", "token", "url",
+        "webhook_secret", "wrapped_key", "x-access-token", "x-api-key", "x-api-secret", "x_api_key",
     }
 )  # fmt: skip
 """Keys whose values are never shown, at any depth."""
 
-_TOKEN: Final = re.compile(r"cr_(?:live|test|op)_[0-9A-Za-z]{4,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+_TOKEN: Final = re.compile(
+    r"cr_(?:live|test|op)_[0-9A-Za-z]{4,}|(?:fr|sk)_(?:live|test)_\w{4,}|whsec_[\w+/=-]{4,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+)
 _DEPTH_MAX: Final = 6
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{1,40}")
 

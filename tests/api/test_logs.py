@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from cardrail.access.credentials import KINDS
 from cardrail.api import rim
 from cardrail.api.errors import InternalFault, RouteNotFound
 from cardrail.kernel import PlainCode, QueueFull, Secret
@@ -50,6 +51,16 @@ def test_a_secret_is_masked_by_type_by_key_and_by_look(lines: io.StringIO) -> No
     assert token not in text
     assert operators not in text
     assert text.count("***") >= 7
+
+
+@pytest.mark.parametrize("dialect", sorted(KINDS))
+def test_a_credential_of_a_dialect_is_masked_by_key_or_by_look(lines: io.StringIO, dialect: str) -> None:
+    kind = KINDS[dialect]
+    made = "Zk3" * 10
+    named = {name: made for name in (kind.token, kind.password, kind.secret, kind.signing_secret) if name is not None}
+    looks = [kind.token_prefix.format(mode="live") + made] if kind.token_prefix else []
+    structlog.get_logger("test").info("event", **named, said=f"he sent {' '.join([*looks, 'whsec_' + made])}")
+    assert made not in lines.getvalue()
 
 
 def test_a_traceback_shows_where_and_no_values(lines: io.StringIO) -> None:
