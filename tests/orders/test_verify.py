@@ -76,6 +76,7 @@ FIRST_SALE = "(SELECT min(id) FROM transfers WHERE purpose = 'sale')"
 REFUNDED = "(SELECT order_id FROM transfers WHERE purpose = 'refund' LIMIT 1)"
 OF_A_SLICE = "lot_id, denomination_id, face_minor, mode, expires_at, head, tail, is_shared, is_frozen"
 TWIN = f"INSERT INTO slices (id, {OF_A_SLICE}) SELECT 'slc_ZZ', {OF_A_SLICE} FROM slices WHERE id = {LAST_SLICE}"
+PAID_BACK = "INSERT INTO refunded_units (order_id, line, position, amount_minor, replacement_id, created_at) SELECT id, 1,"
 
 # fmt: off
 FAULTS = [
@@ -102,6 +103,9 @@ FAULTS = [
     ("UPDATE procurements SET line = 9", "purchases", "an item for what suppliers are to bring"),
     ("UPDATE order_items SET delivered = 1 WHERE sku = 'TEST_SLOW'", "purchases", "0 units delivered"),
     ("UPDATE order_items SET state = 'FAILED' WHERE sku = 'TEST_SLOW'", "purchases", "nothing more to be bought"),
+    (f"{PAID_BACK} 99, 0, NULL, 0 FROM orders WHERE id = {BIG}", "refunded_units", "a unit that was delivered"),
+    (f"{PAID_BACK} 1, 9, NULL, 0 FROM orders WHERE id = {BIG}", "refunded_units", "refunds of 9, as its units say"),
+    (f"{PAID_BACK} 1, 0, 'rpl_X', 0 FROM orders WHERE id = {BIG}", "refunded_units", "paid back once, by rpl_X"),
     ("UPDATE lots SET cost_minor = cost_minor * 2 WHERE cost_minor > 0", "stock_value", "the cost of its unsold codes"),
     ("DELETE FROM transfers WHERE purpose = 'cost_of_sale'", "stock_value", "the cost of its unsold codes"),
     ("UPDATE slices SET tail = tail + 1 WHERE head < tail", "slices", "codes below"),

@@ -176,8 +176,8 @@ def test_the_other_codes_of_such_an_order_are_shown_and_noted_exactly(
     release(restored, tmp_path / "journal")
     shown = restored.codes(restored.reveal(unseen.id))
     assert sorted(shown + sold) == ["one", "three", "two"]
-    units = restored.reveal(unseen.id).items[0].units
-    assert [("one", "two", "three")[one.position - 1] for one in units] == shown  # what a claim names has not moved
+    (line,) = restored.reveal(unseen.id).items
+    assert [one.position for one in line.units] == [1 + one.seq - line.allocations[0].first_seq for one in line.units]
 
 
 def test_an_order_that_cost_nothing_counts_as_revealed_too(

@@ -60,4 +60,5 @@ def load_refunded_units(tx: Tx, order_ids: Iterable[str]) -> dict[tuple[str, int
 
 def load_refund_lines(tx: Tx, order_ids: Iterable[str]) -> dict[str, int]:
     """The line of each transfer that gave back what units of it were charged; a rebate's is not in it."""
-    return {row.transfer_id: row.line for row in tx.execute(_LINES, {"ids": list(order_ids)})}
+    ids = list(order_ids)
+    return {row.transfer_id: row.line for row in tx.execute(_LINES, {"ids": ids})} if ids else {}
