@@ -72,6 +72,8 @@ class ScriptedSupplier(BaseConnector):
     script: deque[str] = field(default_factory=deque)
     looks: deque[str] = field(default_factory=deque)
     """What each ``lookup`` does: truth (also when empty), silent, hides."""
+    refuses: bool = False
+    """Whether it says of what it has accepted that it came to nothing."""
     stock_left: int | None = None
     sold: list[Sold] = field(default_factory=list)
     asked: list[PlaceRequest] = field(default_factory=list)
@@ -121,6 +123,8 @@ class ScriptedSupplier(BaseConnector):
         if word == "died":
             raise Died
         found = self._found(about)
+        if found is not None and self.refuses:
+            return Refused("it came to nothing")
         return NotFound() if found is None else self._told(found)
 
     def invalidate(self, about: LookupRequest) -> InvalidateOutcome:

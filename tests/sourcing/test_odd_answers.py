@@ -12,6 +12,7 @@ from cardrail.kernel import Money, PlainCode, currency
 from cardrail.sourcing import (
     Accepted,
     Delivered,
+    Invalidated,
     InvalidateOutcome,
     Lookup,
     LookupRequest,
@@ -192,3 +193,22 @@ def test_a_kill_that_was_answered_with_nonsense_killed_nothing(shop: Supplied) -
     shop.frozen.advance(seconds=20)
     shop.visit(placed)
     assert (of(shop.attempts(placed)), other.units, len(fake.asked)) == ([("unknown", 2, 0)], 0, 1)
+
+
+def test_an_accepted_order_that_never_shows_its_codes_is_killed_and_bought_elsewhere(shop: Supplied) -> None:
+    nothing = Unknown("completed, and no card in the answer", "a-1")
+    fake = odd(shop, Accepted("a-1"), *[nothing] * 3, abilities=replace(QUICK, can_invalidate=True))
+    other = shop.supplier("B", cost="85.00")
+    placed = shop.order("CARD", 2)
+    shop.visit(placed)
+    fake.answers.append(Invalidated())
+    done = shop.finish(placed)
+    assert (states(done)[0], of(shop.attempts(done))) == ("FULFILLED", [("invalidated", 2, 0), ("delivered", 2, 2)])
+    assert (fake.looked, shop.shown(done), shop.owed(), shop.findings()) == (3, other.codes, 17_000, [])
+
+
+def test_one_strange_answer_kills_no_order_that_was_accepted(shop: Supplied) -> None:
+    strange = Unknown("completed, and no card in the answer", "a-1")
+    fake = odd(shop, *[Accepted("a-1")] * 8, strange, abilities=replace(QUICK, can_invalidate=True))
+    done = shop.bought("CARD", 2)
+    assert (states(done)[0], shop.shown(done), fake.sold[0].is_dead, shop.findings()) == ("FULFILLED", fake.codes, False, [])

@@ -13,10 +13,13 @@ from typing import Any, Final
 import structlog
 
 from cardrail.jobs import Jobs, Queue
-from cardrail.kernel import OrderId, to_micros
+from cardrail.kernel import OrderId, from_micros, to_micros
 from cardrail.orders.buying import Buying
 from cardrail.orders.jobs import enqueue_now
+from cardrail.orders.locks import lock_order
+from cardrail.orders.receive import settle_item
 from cardrail.sourcing import (
+    GIVEN_UP,
     NOT_LOOKED_FOR,
     WAITS_SECONDS,
     Anew,
@@ -26,6 +29,7 @@ from cardrail.sourcing import (
     ProcurementState,
     SourcingError,
     SupplierState,
+    after_late_answer,
     asks_anew,
     attempt_of,
     end_notice,
@@ -51,6 +55,8 @@ FOLLOW: Final = "notice.follow"
 ANEW: Final = "notice.anew"
 SPANS_SECONDS: Final = {Anew.BALANCE: 10, Anew.PRODUCTS: 120}
 """A supplier is asked anew once in so long at most, however many of its webhooks say so."""
+_ENDS: Final = ("fail", "cancel", "reject", "expire", "refund", "invalid")
+"""Parts of the names of events that tell of an end without codes."""
 OVERDUE_SECONDS: Final = 30.0
 WAKE_MAX: Final = 500
 
@@ -128,6 +134,17 @@ def follow_notice(jobs: Jobs, buying: Buying, tx: Tx, notice_id: str, *, is_last
         _look_now(jobs, tx, attempt, notice.event, now)
         end_notice(tx, notice, "done", "the purchase is looked at", now, attempt.id)
         return "done"
+    if notice.state == "waiting" and _is_found_again(attempt, notice):
+        _take_up(jobs, tx, attempt, notice, now)
+        end_notice(
+            tx,
+            notice,
+            "done",
+            f"the purchase had been given up ({attempt.state.value}), and is asked about again",
+            now,
+            attempt.id,
+        )
+        return "done"
     if notice.is_undone and attempt.state is AttemptState.DELIVERED and notice.state == "waiting":
         end_notice(tx, notice, "review", "it takes back what was delivered here", now, attempt.id)
         return "review"
@@ -186,6 +203,29 @@ def _look_now(jobs: Jobs, tx: Tx, seen: Attempt, event: str, now: int) -> None:
     for one in waiting:
         if one.line == attempt.line:
             save_procurement(tx, replace(one, wake_at=now))
+    if jobs.is_prepared:
+        enqueue_now(jobs, tx, attempt.order_id, f"{attempt.id}:{now}")
+
+
+def _is_found_again(attempt: Attempt, notice: Any) -> bool:
+    """Whether what ended without codes seems to be at the supplier after all. An event that itself speaks of an end says nothing new."""
+    number = attempt.supplier_order_id or notice.supplier_order_id
+    if attempt.state not in GIVEN_UP or number is None or notice.is_undone:
+        return False
+    return not any(word in notice.event.lower() for word in _ENDS)
+
+
+def _take_up(jobs: Jobs, tx: Tx, seen: Attempt, notice: Any, now: int) -> None:
+    """Ask about a purchase that had been given up, as after a late answer that told its number."""
+    order = lock_order(tx, OrderId(seen.order_id))
+    waiting = next(one for one in load_procurements(tx, order.id, lock=True) if one.line == seen.line)
+    attempt = load_attempt(tx, seen.id, lock=True)
+    if attempt is None or attempt.state not in GIVEN_UP:
+        return
+    again = after_late_answer(attempt, attempt.supplier_order_id or notice.supplier_order_id, now)
+    save_attempt(tx, told(again, f"the supplier's webhook: {notice.event}", now), from_state=attempt.state)
+    item = next(one for one in order.items if one.line == seen.line)
+    settle_item(tx, order, item, waiting, from_micros(now), has_changed=False)
     if jobs.is_prepared:
         enqueue_now(jobs, tx, attempt.order_id, f"{attempt.id}:{now}")
 

@@ -123,6 +123,7 @@ from cardrail.sourcing.receivers import (
 )
 from cardrail.sourcing.registry import CONNECTORS, connector_kind
 from cardrail.sourcing.resolve import (
+    GIVEN_UP,
     GRACE_SECONDS,
     NOT_LOOKED_FOR,
     REVIEW_LOOK_SECONDS,
@@ -203,6 +204,7 @@ from cardrail.sourcing.verify import ProcurementSum, procurement_sums
 __all__ = [
     "CONNECTORS",
     "DEFAULT_ROUTE",
+    "GIVEN_UP",
     "GRACE_SECONDS",
     "NOT_LOOKED_FOR",
     "OPEN",

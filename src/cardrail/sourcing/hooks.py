@@ -166,6 +166,11 @@ def text_of(facts: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= TEXT_MAX and value.isprintable() else None
 
 
-def body_key(hook: Hook) -> str:
-    """What names a message whose id is not signed: whoever repeats the body under another id says nothing new."""
-    return f"sha256:{hashlib.sha256(hook.body).hexdigest()}"
+def body_key(hook: Hook, order: str | None, signed: str) -> str:
+    """What names a message whose id is not signed: whoever repeats the body under another id says nothing new.
+
+    Of an order that is enough: it is polled besides, so a second event in the same words brings nothing that a poll would not. A message
+    about no order (a balance, a product) is a new one at every time that is signed with it.
+    """
+    said = hook.body if order is not None else signed.encode() + b"." + hook.body
+    return f"sha256:{hashlib.sha256(said).hexdigest()}"

@@ -43,7 +43,7 @@ GRACE_SECONDS: Final = 5.0
 """How long after its time-out a call may still be writing down its answer."""
 INVALIDATE_AFTER_LOOKS: Final = 3
 """Looks that told nothing, before the order is killed where that can be done."""
-_GIVEN_UP: Final = frozenset({AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.CLOSED})
+GIVEN_UP: Final = frozenset({AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.CLOSED})
 """Ends that say that nothing was bought."""
 
 
@@ -103,6 +103,11 @@ def after_look(attempt: Attempt, outcome: LookupOutcome, abilities: Capabilities
         return _not_found(looked, abilities, now)
     if isinstance(outcome, Unknown):
         known = replace(looked, supplier_order_id=attempt.supplier_order_id or outcome.supplier_order_id)
+        if attempt.state is AttemptState.ACCEPTED and outcome.supplier_order_id is not None:
+            # It spoke of the order, and did not say what became of it: that is no order under way any more, but one that is unknown.
+            until = min(attempt.deadline_at, now + micros(abilities.unknown_seconds))
+            known = replace(known, state=AttemptState.UNKNOWN, looks=1, deadline_at=until)
+            return told(_later(known, abilities, now), f"unknown: {outcome.why}", now)
         return told(_later(known, abilities, now), f"asked about, and still unknown: {outcome.why}", now)
     return _answered(looked, outcome, abilities, now)
 
@@ -144,7 +149,7 @@ def after_late_answer(attempt: Attempt, supplier_order_id: str, now: int) -> Att
     unknown. What was killed at the supplier stays dead.
     """
     named = replace(attempt, supplier_order_id=supplier_order_id)
-    if attempt.state not in _GIVEN_UP:
+    if attempt.state not in GIVEN_UP:
         return told(named, f"a late answer: the supplier has it as {supplier_order_id}", now)
     again = replace(
         named,

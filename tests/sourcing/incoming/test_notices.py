@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cardrail.access import SecretSealer
 from cardrail.jobs import Jobs
-from cardrail.kernel import Mode, Money, Secret
+from cardrail.kernel import Mode, Money, Secret, to_micros
 from cardrail.orders import ask_anew, follow_notice, retry_notice, take_notice
 from cardrail.sourcing import (
     WAITS_SECONDS,
@@ -156,6 +156,40 @@ def test_what_takes_a_delivered_order_back_is_for_a_human(desk: Desk) -> None:
     desk.take(theirs=fake.sold[0].id, event="order.refunded", is_undone=True)
     assert (desk.follow(), desk.held()) == ("review", 1)
     assert (states(shop.stands(order)), shop.shown(order)) == (("FULFILLED", ["FULFILLED"]), codes)
+
+
+@pytest.mark.parametrize(("event", "follows"), [("order_completed", True), ("order_failed", False)])
+def test_what_was_given_up_and_is_delivered_after_all_is_fetched(desk: Desk, event: str, follows: bool) -> None:
+    shop, fake = desk.shop, desk.shop.supplier("A", "accept")
+    shop.supplier("B", cost="85.00")
+    order = shop.order("CARD")
+    shop.visit(order)
+    fake.refuses = True
+    shop.finish(order)
+    assert [one.state.value for one in shop.attempts(order)] == ["refused", "delivered"]
+    fake.refuses = False
+    fake.ready()
+    desk.take(theirs=fake.sold[0].id, event=event)
+    assert desk.follow() == "done"
+    shop.finish(order)
+    assert (shop.in_stock("CARD"), shop.owed()) == ((1, 16_500) if follows else (0, 8_500))
+    assert ([one.state.value for one in shop.procurements(order)], states(shop.stands(order))[0]) == (["done"], "FULFILLED")
+    assert shop.findings() == []
+
+
+def test_where_an_event_in_the_same_words_is_taken_for_a_repeat_the_poll_fetches_the_codes(desk: Desk) -> None:
+    """Finperks signs no event's id: of two events in the same words the second one counts for nothing."""
+    shop, fake = desk.shop, desk.shop.supplier("A", "accept")
+    order = shop.order("CARD")
+    shop.visit(order)
+    theirs = fake.sold[0].id
+    assert (desk.take(theirs=theirs), desk.follow()) == (True, "done")  # it says completed, and the order does not, yet
+    shop.visit(order)
+    fake.ready()
+    assert desk.take(theirs=theirs) is False
+    (waiting,) = shop.procurements(order)
+    assert 0 < waiting.wake_at - to_micros(shop.clock.now()) <= QUICK.poll_seconds_max * 1_000_000
+    assert (states(shop.finish(order))[0], shop.shown(order)) == ("FULFILLED", fake.codes)
 
 
 def test_a_webhook_that_says_delivered_is_not_believed(desk: Desk) -> None:

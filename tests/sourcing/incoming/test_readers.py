@@ -10,7 +10,7 @@ from standardwebhooks.webhooks import Webhook
 
 from cardrail.kernel import Secret
 from cardrail.sourcing import CONNECTORS, Hook, HookReader, WebhookForged, WebhookStale, WebhookUnreadable
-from cardrail.sourcing.hooks import STANDARD_HOOKS, hex_hmac
+from cardrail.sourcing.hooks import STANDARD_HOOKS, body_key, hex_hmac
 
 FOX_BODY = (
     b'{"event":"order.delivered","order_id":"ord_q7w2e9","sku_id":"nintendo-pl-70","wholesale_cost_usd":"15.90",'
@@ -141,3 +141,11 @@ def test_a_signed_body_that_is_no_object_is_refused_and_breaks_nothing(body: byt
     signed = hex_hmac(Secret(STAR_SECRET), b"1767225655." + body)
     with pytest.raises(WebhookUnreadable):
         reader.read(Hook(STAR.url, {"x-signature": signed, "x-timestamp": "1767225655"}, body), [Secret(STAR_SECRET)], at)
+
+
+def test_words_about_no_order_are_news_at_another_time_and_words_about_one_are_not() -> None:
+    hook = Hook(FIN_URL, {}, b'{"event": "balance_low"}')
+    assert len({body_key(hook, order, at) for order in (None, "o-1") for at in ("1790000000", "1790000001")}) == 3
+    for reader, proven, secret, at, _ in (CASES["foxreload_v1"], CASES["finperks"]):
+        keys = {reader.read(proven, [Secret(secret)], at + timedelta(seconds=late)).key for late in (0, 5)}
+        assert len(keys) == 1  # the same request once more is a repeat

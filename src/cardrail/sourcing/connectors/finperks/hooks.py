@@ -39,10 +39,11 @@ class FinperksHooks:
         body = body_of(hook)
         order = body.get("order")
         event = text_of(body, "event") or "unknown"
+        number = text_of(order, "id") if isinstance(order, dict) else None
         return Notice(
-            key=body_key(hook),
+            key=body_key(hook, number, date),
             event=event,
-            supplier_order_id=text_of(order, "id") if isinstance(order, dict) else None,
+            supplier_order_id=number,
             is_undone=event in _UNDONE,
         )
 

@@ -32,7 +32,7 @@ class FoxReloadHooks:
         body = body_of(hook)
         event = text_of(body, "event") or "unknown"
         return Notice(
-            key=body_key(hook),
+            key=body_key(hook, text_of(body, "order_id") or text_of(body, "reference"), stamps[0]),
             event=event,
             event_id=text_of(hook.headers, "x-foxreload-event-id"),
             supplier_order_id=text_of(body, "order_id"),

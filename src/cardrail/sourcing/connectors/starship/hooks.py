@@ -29,7 +29,7 @@ class StarshipHooks:
         facts = data if isinstance(data, dict) else {}
         event = text_of(body, "event_type") or "unknown"
         return Notice(
-            key=body_key(hook),
+            key=body_key(hook, text_of(facts, "id") or text_of(facts, "reference_code"), stamp),
             event=event,
             event_id=text_of(hook.headers, "x-event-id"),
             supplier_order_id=text_of(facts, "id"),
