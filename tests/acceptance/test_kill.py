@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.books import check_books, close_books
 from tests.acceptance.load import Crowd
 from tests.acceptance.server import Answer, Place, Proved, Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.prove, pytest.mark.chaos]
 
@@ -26,7 +27,8 @@ def test_a_killed_server_loses_no_order_and_sells_no_code_twice(place: Place, fu
             server.wait()
             acknowledged |= ask_again(server, unsure)
             with Crowd(place, server, f"kill-{turn}") as crowd:
-                time.sleep(random.uniform(0.1, 0.9))
+                wait_until(lambda: len(crowd.acknowledged) > 12)  # called at once
+                time.sleep(random.uniform(0.0, 0.8))
                 server.kill()
         finally:
             server.kill()

@@ -62,7 +62,7 @@ ORDER = post("/v1/orders", "cr_live_x", b'{"items":[]}')
 def test_an_open_loop_charges_a_stall_for_everybody_who_was_due(slow: SlowServer) -> None:
     result = run_load(Plan(port=slow.port, asks=[ORDER], rate=200.0, seconds=3.0, connections=8))
     assert abs(result.statuses[201] - 600) <= 2  # whether the last instant counts is the clock's affair
-    assert result.p50_ms < 100
+    assert result.p50_ms < STALL_SECONDS * 500, "most of them did not"
     assert result.p99_ms > STALL_SECONDS * 700, "a tenth of the requests fell due during the stall"
 
 
