@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,11 +46,11 @@ from tests.compat.build import CompatShop
 from tests.compat.conftest import shop as upstream  # noqa: F401  # the other hub
 from tests.sourcing.build import SHEET
 from tests.sourcing.hubs.faults import FaultyLine
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tests.webhooks.receiver import a_receiver
 from tests.webhooks.redeliver import redeliver
 
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-WAIT_SECONDS = 15.0
 
 
 class Slowly(BaseConnector):
@@ -178,7 +177,7 @@ class Line:
     def accepted(self, count: int = 1) -> list[str]:
         """Orders of the hub's that the other one has accepted; their ids."""
         ids = [self.hub.order("CARD")["id"] for _ in range(count)]
-        wait_for(lambda: self.states(ids) == ["accepted"] * count)
+        wait_until(lambda: self.states(ids) == ["accepted"] * count)
         return ids
 
     def states(self, order_ids: list[str]) -> list[str]:
@@ -201,13 +200,6 @@ PATHS = {"foxreload_v1": "/compat/foxreload", "finperks": "/compat/finperks/v1",
 SECRETS = {"api_key", "client_secret", "password", "api_secret", "signing_secret"}
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.03)
-
-
 @pytest.mark.parametrize(
     ("kind", "form"), [("foxreload_v1", "own"), ("foxreload_v1", "standard"), ("finperks", "own"), ("starship", "own")]
 )
@@ -216,7 +208,7 @@ def test_the_others_webhook_ends_the_order(hub: Served, upstream: CompatShop, ki
     (order_id,) = line.accepted()
     assert (line.slow.looked, line.shown(order_id)["state"]) == (0, "PROCESSING")
     assert line.send() >= 1
-    wait_for(lambda: line.shown(order_id)["state"] == "FULFILLED")
+    wait_until(lambda: line.shown(order_id)["state"] == "FULFILLED")
     assert (line.slow.looked, line.states([order_id])) == (1, ["delivered"])
     codes = hub.live.get(f"/v1/orders/{order_id}/codes").json()["items"][0]["codes"]
     assert codes[0]["code"].startswith("TEA-")
@@ -233,8 +225,8 @@ def test_repeated_and_reordered_webhooks_change_nothing(hub: Served, upstream: C
         line.send()
         assert len(caught.received) >= 4
         assert set(redeliver(caught.received, line.url, times=3, seed=7)) == {200}
-    wait_for(lambda: {line.shown(one)["state"] for one in ids} == {"FULFILLED"})
-    wait_for(lambda: {one.state for one in line.notices()} == {"done"})
+    wait_until(lambda: {line.shown(one)["state"] for one in ids} == {"FULFILLED"})
+    wait_until(lambda: {one.state for one in line.notices()} == {"done"})
     assert len(line.notices()) == len({one.body for one in caught.received})
     assert before - upstream.balance(_partner(line)) == 4 * 95_00
     codes = [hub.live.get(f"/v1/orders/{one}/codes").json()["items"][0]["codes"] for one in ids]
@@ -252,7 +244,7 @@ def test_a_line_that_repeats_and_holds_back_webhooks_changes_nothing(hub: Served
         before = upstream.balance(_partner(line))
         ids = line.accepted(6)
         line.send()
-        wait_for(lambda: {line.shown(one)["state"] for one in ids} == {"FULFILLED"})
+        wait_until(lambda: {line.shown(one)["state"] for one in ids} == {"FULFILLED"})
     finally:
         faulty.close()
     assert faulty.did["twice"] > 0
@@ -283,7 +275,7 @@ def caught(hub: Served, upstream: CompatShop) -> Iterator[tuple[Line, Any]]:
 def post(url: str, one: Any, *, body: bytes | None = None, **headers: str) -> httpx2.Response:
     given = {name: one.headers[name] for name in ("x-foxreload-signature", "x-foxreload-event-id") if name in one.headers}
     given |= {name.replace("_", "-"): text for name, text in headers.items()}
-    return httpx2.post(url, content=one.body if body is None else body, headers=given, trust_env=False)
+    return httpx2.post(url, content=one.body if body is None else body, headers=given, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
 def test_forged_stale_and_foreign_webhooks_are_refused_and_nothing_is_kept(caught: Any, hub: Served, capfd: Any) -> None:
