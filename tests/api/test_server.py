@@ -81,6 +81,7 @@ def test_a_full_queue_takes_nothing_and_says_when_to_come_back(settings: Setting
         ("127.0.0.0/8 198.51.100.0/24", "192.0.2.7, 198.51.100.1", 200),
         ("127.0.0.0/8", "nonsense", 403),
         ("10.0.0.0/8", "192.0.2.7", 403),
+        pytest.param("127.0.0.0/8", "192.0.2.7" + ", 127.0.0.1" * 200, 403, id="too long a chain to be remembered"),
     ],
 )
 def test_a_forwarded_address_counts_only_from_a_trusted_proxy(

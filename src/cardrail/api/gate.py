@@ -51,6 +51,8 @@ FRESH_SECONDS: Final = 0.25
 """How old the copies of keys and catalog may be when a request that is no order is answered from them."""
 
 _TOKEN_MAX: Final = 4_096
+_FORWARDED_MAX: Final = 1_024
+"""Bytes at the end of X-Forwarded-For that are looked at: some twenty proxies of ours, one behind the other."""
 
 
 class Gate:
@@ -190,6 +192,8 @@ class Gate:
         if not self._proxies:
             return peer
         forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
+        if len(forwarded) > _FORWARDED_MAX:  # the proxies' own words are at its end, and what is remembered is small
+            forwarded = forwarded[-_FORWARDED_MAX:].partition(b",")[2]
         return self._origins(peer, forwarded) if forwarded else peer
 
     def _origin(self, peer: str | None, forwarded: bytes) -> str | None:
