@@ -115,7 +115,9 @@ def test_an_entry_that_is_no_orders_is_found_by_the_range_of_its_id(desk: Desk) 
             assert entries_between(tx, "par_B", LIVE, one.id, one.id + "~") == []
 
 
-def test_kept_totals_are_those_of_a_count_from_the_beginning_whatever_moved_since(desk: Desk) -> None:
+def test_kept_totals_are_those_of_a_count_from_the_beginning_whatever_moved_since(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each look makes all that was there old, so each step is seen against what was kept before it."""
     kept = EntryTotals(settled_millis=0)
     desk.credit(10_000)
@@ -134,6 +136,8 @@ def test_kept_totals_are_those_of_a_count_from_the_beginning_whatever_moved_sinc
     ]
     for step in [lambda: None, *steps]:
         step()
+        if step is steps[4]:
+            monkeypatch.setattr("cardrail.ledger.entries.MOVED_MAX", 0)  # as where very many moved at once
         with desk.db.read() as tx:
             fresh = +EntryTotals(settled_millis=3_600_000).kinds(tx, PARTNER, LIVE)
             assert +kept.kinds(tx, PARTNER, LIVE) == fresh

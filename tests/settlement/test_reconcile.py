@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -49,6 +48,7 @@ from cardrail.settlement import (
 )
 from cardrail.storage import Database, metadata
 from tests.build import NODE
+from tests.memory import memory_peak
 from tests.settlement.build import START, Ledgers
 
 MAPPING = """
@@ -392,32 +392,39 @@ def test_what_an_import_that_died_left_is_taken_away_by_the_next(ledgers: Ledger
 
 @pytest.mark.prove
 def test_a_file_of_any_length_is_taken_in_pieces_and_a_line_that_comes_twice_is_told_however_far_the_first(
-    ledgers: Ledgers, take: Import, full_counts: bool, proved: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    ledgers: Ledgers, tmp_path: Path, full_counts: bool, proved: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 1_000_000 if full_counts else 400
     if not full_counts:
         monkeypatch.setattr("cardrail.settlement.reconcile.WRITTEN", 50)
-    world, lines = ledgers.world, [HEADER]
-    lines += [f"A{n * 7_919 % count},r{n * 7_919 % count:07d},2026-01-10,{n % 999 + 1}.50,completed\n" for n in range(count)]
-    lines.append(lines[2])
+    world, path, last = ledgers.world, tmp_path / "theirs.csv", f"A0,r{0:07d},2026-01-10,1.50,completed\n"
+    with path.open("w") as file:
+        file.write(HEADER)
+        for n in range(count):
+            file.write(f"A{n},r{n * 7_919 % count:07d},2026-01-10,{n % 999 + 1}.50,completed\n")
     told: list[tuple[int, int]] = []
+    facts: dict[str, Any] = {"supplier": "acme", "currency": "INR", "actor": "test"}
+    books = world.db, world.clock, world.audit
+    began, before = time.monotonic(), memory_peak(anew=True)
+    imported = import_supplier_file(
+        *books, path, parse_mapping(MAPPING), **facts, progress=lambda done, read: told.append((done, read))
+    )
+    seconds, grown = time.monotonic() - began, (memory_peak() - before) // 1024
+    assert (imported.statement.lines, imported.bad) == (count, [])
+    assert told[-1] == (count, path.stat().st_size)
+    assert grown <= 60
+    with path.open("a") as file:
+        file.write(last)
     with pytest.raises(BadLines) as refused:
-        take("".join(lines), progress=lambda done, read: told.append((done, read)))
+        import_supplier_file(*books, path, parse_mapping(MAPPING), **facts)
     assert (refused.value.facts["count"], refused.value.facts["line"], refused.value.facts["column"]) == (
         1,
         count + 2,
         "Client ref",
     )
-    assert [one.problem for one in refused.value.facts["lines"]] == ["the same as line 3"]  # type: ignore[attr-defined]
-    assert told[-1] == (count, len("".join(lines)))
+    assert [one.problem for one in refused.value.facts["lines"]] == ["the same as line 2"]  # type: ignore[attr-defined]
     with world.db.read() as tx:
-        for name in ("supplier_statements", "supplier_lines"):
-            assert tx.execute(sa.select(sa.func.count()).select_from(metadata.tables[name])).scalar_one() == 0
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    imported = take("".join(lines[:-1]))
-    seconds, grown = time.monotonic() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-    assert (imported.statement.lines, imported.bad) == (count, [])
-    assert grown <= 60
+        assert tx.execute(sa.select(sa.func.count()).select_from(metadata.tables["supplier_lines"])).scalar_one() == count
     began = time.monotonic()
     done = run_matching(world.db, world.clock, world.audit, imported.statement.id, actor="test")
     assert done.counts["only_theirs"] == count

@@ -29,6 +29,8 @@ TOTALS_KEPT_MAX: Final = 10_000
 """Partners whose totals are kept."""
 PIECE: Final = 1_000
 """Entries, or orders, that are looked at with one statement."""
+MOVED_MAX: Final = 20_000
+"""Orders of one partner whose changes are looked at one by one."""
 PIECES_MAX: Final = 10
 """Pieces that are looked through for a page by state, before all is added up instead."""
 
@@ -202,12 +204,14 @@ class EntryTotals:
             mark, kinds = "", Kinds()
         if mark < _first_id(now - 2 * self._settled):
             settled = _first_id(now - self._settled)
-            kinds = _sum_of(kinds, _moved(tx, partner_id, mode, mark, settled))
+            moved = _moved(tx, partner_id, mode, mark, settled)
+            kinds = _sum_of(kinds, moved) if moved is not None else _kinds(tx, [*_own(partner_id, mode), _t.id < settled])
             mark = settled
             if len(self._known) >= TOTALS_KEPT_MAX:
                 self._known.clear()
             self._known[partner_id, mode] = mark, kinds
-        return _sum_of(kinds, _moved(tx, partner_id, mode, mark, None))
+        moved = _moved(tx, partner_id, mode, mark, None)
+        return _sum_of(kinds, moved) if moved is not None else _kinds(tx, _own(partner_id, mode))
 
 
 _totals: Final[WeakKeyDictionary[sa.Engine, EntryTotals]] = WeakKeyDictionary()
@@ -217,14 +221,22 @@ def _first_id(millis: int) -> str:
     return f"trf_{first_body(millis)}"
 
 
-def _moved(tx: Tx, partner_id: str, mode: Mode, since: str, before: str | None) -> Kinds:
-    """What the transfers from ``since`` to before ``before`` add to the numbers of entries, and take from them."""
-    own = [_t.partner_id == partner_id, _t.mode == mode.value]
+def _own(partner_id: str, mode: Mode) -> list[sa.ColumnElement[bool]]:
+    return [_t.partner_id == partner_id, _t.mode == mode.value]
+
+
+def _moved(tx: Tx, partner_id: str, mode: Mode, since: str, before: str | None) -> Kinds | None:
+    """What the transfers from ``since`` to before ``before`` add to the numbers of entries, and take from them; None where so many orders
+    moved that all of them are sooner counted."""
+    own = _own(partner_id, mode)
     old = [*own, _t.id < before] if before is not None else own
     if not since:
         return _kinds(tx, old)
     fresh = [*old, _t.id >= since]
-    orders = tx.execute(sa.select(_t.order_id).where(*fresh, _t.order_id.is_not(None)).distinct()).scalars().all()
+    touching = sa.select(_t.order_id).where(*fresh, _t.order_id.is_not(None)).distinct().limit(MOVED_MAX + 1)
+    orders = tx.execute(touching).scalars().all()
+    if len(orders) > MOVED_MAX:
+        return None
     moved = _kinds(tx, [*fresh, _t.order_id.is_(None)])
     for start in range(0, len(orders), PIECE):
         touched = _t.order_id.in_(orders[start : start + PIECE])
