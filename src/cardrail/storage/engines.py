@@ -100,7 +100,7 @@ def _postgres_engine(url: sa.URL, *, pool: int) -> sa.Engine:
             return
         try:
             engine.dialect.do_ping(connection)
-        except Exception as error:
+        except Exception as error:  # whatever the driver calls it, the connection is of no use
             raise sa.exc.DisconnectionError from error
 
     return engine

@@ -94,12 +94,12 @@ class GroupWriter:
         try:
             with self._db.transaction() as tx:
                 entry.result = entry.work(tx)
-        except Exception as error:
+        except Exception as error:  # raised where the work was handed in
             entry.error = error
 
     def _do_alone(self, entry: _Entry) -> None:
         entry.error = None
         try:
             entry.result = in_tx(self._db, entry.work)
-        except Exception as error:
+        except Exception as error:  # likewise
             entry.error = error

@@ -235,7 +235,7 @@ class Lane(Generic[Request, Outcome]):
 def _outcome_of(use_case: Callable[[], Any]) -> Any:
     try:
         return use_case()
-    except Exception as error:
+    except Exception as error:  # it is its caller's, and raised there
         return error
 
 

@@ -103,7 +103,7 @@ class Names:
                 found = self._lookup(host, port)
             except OSError as error:
                 failure = error
-            except Exception as error:
+            except Exception as error:  # whoever waits must be told, whatever it is
                 failure = OSError(type(error).__name__)
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(tell, found, failure)

@@ -232,7 +232,7 @@ class Poster:
                 outcome = await self._exchange(self._line(endpoint_id), url, headers, body)
         except TimeoutError:
             outcome = Posted(None, Failure.TIMEOUT, b"", 0)
-        except Exception as error:
+        except Exception as error:  # what a stranger's server does to us is sorted, and noted
             outcome = Posted(None, failure_of(error), b"", 0)
         milliseconds = round((time.monotonic() - started) * 1_000)
         return Posted(outcome.status, outcome.error, outcome.answer, milliseconds, outcome.retry_after)
