@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,11 +17,13 @@ from cardrail.orders import (
     InvalidTransition,
     NothingToReplaceWith,
     Order,
+    OrderError,
     RefundTooLarge,
     ReplacementDecision,
     ReplacementPolicy,
     ReplacementState,
     UnitRefunded,
+    find_replacements,
     invalidate_order,
     refund_order,
     wake_replacements,
@@ -158,6 +161,45 @@ def test_of_all_ways_to_end_a_claim_at_the_same_moment_one_is_taken(shop: Claims
     assert sum(not isinstance(each, type) for each in came) == 1
     given = 4 - 2 - shop.in_stock("TEA") + shop.stands(order).refunded_minor // 9_500
     assert (given <= 1, shop.findings()) == (True, [])
+
+
+def test_a_storm_of_claims_decisions_and_refunds_pays_nothing_twice(shop: Claims) -> None:
+    shop.policy = ReplacementPolicy(unasked="stock", unasked_least=4)
+    shop.stock("TEA", 40, cost="80")
+    orders = [shop.sold("TEA", 4) for _ in range(3)]
+
+    def worker(seed: int) -> int:
+        dice, done = random.Random(seed), 0
+        for _ in range(12):
+            order, position = dice.choice(orders), dice.randint(1, 4)
+            try:
+                match dice.randint(0, 5):
+                    case 0 | 1:
+                        shop.claim(order, position)
+                    case 2 | 3:
+                        waiting = [one for one in find_replacements(shop.db, order_id=order.id) if one.is_open]
+                        if waiting:
+                            shop.decide(dice.choice(waiting), dice.choice([*D]))
+                    case 4:
+                        pay_back(shop, order, position)
+                    case _:
+                        pay_back(shop, order, amount=dice.choice([700, 9_500]))
+                done += 1
+            except OrderError:
+                continue
+        return done
+
+    came = together(*[lambda seed=seed: worker(seed) for seed in range(4)])
+    assert all(isinstance(one, int) and one for one in came), came
+    for _ in range(3):
+        shop.later(minutes=1)
+        wake_replacements(shop.desk)
+    stand = [shop.stands(order) for order in orders]
+    given = [one for one in find_replacements(shop.db, limit=200) if one.state is S.REPLACED]
+    kept = sum(one.charged_minor - one.refunded_minor for one in stand)
+    assert (shop.balance(), shop.findings()) == (f"{(100_000_000 - kept) / 100:.2f}", [])
+    assert shop.in_stock("TEA") == 40 - 12 - len(given)
+    assert len({code for order in orders for code in shop.shown(order)}) == 12
 
 
 # --- how much is decided unasked --------------------------------------------------------------------------------------
