@@ -22,6 +22,7 @@ from cardrail.sourcing import (
     Unknown,
     sound,
     sound_end,
+    sound_seconds,
 )
 from tests.sourcing.build import Supplied, of, states
 from tests.sourcing.fake import QUICK, ScriptedSupplier
@@ -113,6 +114,7 @@ def test_codes_are_kept_whatever_else_the_answer_says(shop: Supplied) -> None:
 
 def test_a_wait_that_is_no_number_is_none(shop: Supplied) -> None:
     odd(shop, Accepted("a-1", float("nan")), Accepted("a-1", float("inf")), Refused("full", retry_after_seconds=float("nan")))
+    assert [sound_seconds(one) for one in (float("inf"), -1, "5", True, 5, 1e300)] == [None, None, None, None, 5.0, 86_400.0]
     placed = shop.order("CARD", 2)
     shop.finish(placed)
     assert (states(shop.stands(placed))[0], shop.findings()) == ("FAILED", [])

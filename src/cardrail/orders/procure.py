@@ -91,6 +91,7 @@ from cardrail.sourcing import (
     should_invalidate,
     sound,
     sound_end,
+    sound_seconds,
     within,
 )
 from cardrail.storage import Tx, is_unique_violation, open_restores
@@ -532,8 +533,7 @@ def _reason(error: Exception) -> str:
 
 
 def _seconds(error: RateLimited) -> float | None:
-    wait = error.facts.get("retry_after_seconds")
-    return float(wait) if isinstance(wait, (int, float)) else None
+    return sound_seconds(error.facts.get("retry_after_seconds"))
 
 
 def _now(buying: Buying) -> int:

@@ -148,7 +148,7 @@ from cardrail.sourcing.route import POLICIES, Need, Plan, Situation, Step, plan_
 from cardrail.sourcing.routing import DEFAULT as DEFAULT_ROUTE
 from cardrail.sourcing.routing import KeptRoute, clear_route, list_routes, route_name, set_route
 from cardrail.sourcing.rules import MappingRule, RuleMapping, add_rule, apply_rules, load_rules, remove_rule
-from cardrail.sourcing.sound import sound, sound_claim, sound_end
+from cardrail.sourcing.sound import sound, sound_claim, sound_end, sound_seconds
 from cardrail.sourcing.statement import supplier_lines
 from cardrail.sourcing.store import (
     find_supplier,
@@ -409,6 +409,7 @@ __all__ = [
     "sound",
     "sound_claim",
     "sound_end",
+    "sound_seconds",
     "suggest",
     "supplied_counts",
     "supplier_lines",

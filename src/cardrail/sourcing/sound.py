@@ -29,6 +29,8 @@ from cardrail.sourcing.connector import (
 ID_MAX: Final = 200
 """Characters of a supplier's order number: it is in an index."""
 WORDS_MAX: Final = 300
+SECONDS_MAX: Final = 86_400.0
+"""Whoever wants to be left alone for longer is asked once a day."""
 
 
 def sound(outcome: object) -> LookupOutcome:
@@ -43,10 +45,10 @@ def sound(outcome: object) -> LookupOutcome:
     if isinstance(outcome, Accepted):
         if order_id is None:
             return Unknown("accepted, under a number that cannot be kept")
-        return replace(outcome, supplier_order_id=order_id, poll_after_seconds=_seconds(outcome.poll_after_seconds))
+        return replace(outcome, supplier_order_id=order_id, poll_after_seconds=sound_seconds(outcome.poll_after_seconds))
     if isinstance(outcome, Unknown):
         return Unknown(_words(outcome.why), order_id)
-    wait = _seconds(outcome.retry_after_seconds)
+    wait = sound_seconds(outcome.retry_after_seconds)
     return replace(outcome, reason=_words(outcome.reason), retry_after_seconds=wait, supplier_order_id=order_id)
 
 
@@ -97,9 +99,11 @@ def _id(given: object) -> str | None:
     return given if isinstance(given, str) and 0 < len(given) <= ID_MAX and given.isprintable() else None
 
 
-def _seconds(given: object) -> float | None:
-    is_time = isinstance(given, (int, float)) and math.isfinite(given) and given >= 0
-    return float(given) if is_time else None  # type: ignore[arg-type]
+def sound_seconds(given: object) -> float | None:
+    """How long a supplier wants to be left alone, as far as that is obeyed; None where it is no time."""
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given) or given < 0:
+        return None
+    return min(float(given), SECONDS_MAX)
 
 
 def _words(given: object) -> str:
