@@ -27,6 +27,13 @@ from tests.waiting import PATIENCE_SECONDS
 
 PROVE = os.environ.get("CARDRAIL_PROVE") == "1"
 
+MEANT = {URL_VARIABLE, "CARDRAIL_PROVE", "CARDRAIL_PROVE_ORDERS", "CARDRAIL_CHROMIUM"}
+PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+# The settings and the proxies of whoever runs the tests are not theirs.
+for _name in list(os.environ):
+    if (_name.startswith("CARDRAIL_") and _name not in MEANT) or _name.upper() in PROXIES:
+        del os.environ[_name]
+
 # No deadline, and nothing is too slow: a shared machine pauses whenever it likes, and that says nothing about the code.
 UNHURRIED: dict[str, Any] = {"deadline": None, "print_blob": True, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 # The usual run has the same examples each time, so that a change is judged by what it changes; new ones are for `make prove`.
