@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import pytest
 
 from cardrail.access import ALL_SCOPES
+from cardrail.api.app import THREADS_MAX
 from cardrail.api.desk import OPERATION
 from cardrail.api.v1 import ROUTES
 from cardrail.kernel import Mode
-from cardrail.webhooks import Who
+from cardrail.webhooks import EndpointBook, Who
 from tests.api.build import Served, assert_problem
 
 _PART = re.compile(r"\{\w+:str\}")
@@ -75,3 +80,19 @@ def test_who_may_not_see_codes_cannot_have_them_sent_elsewhere(server: Served) -
     keeper = server.client(server.a_key("webhooks:write"))
     assert_problem(keeper.patch(path, json={"url": "https://thief.example/hooks"}), 403, "scope_missing")
     assert keeper.patch(path, json={"description": "the shop"}).status_code == 200
+
+
+def test_who_asks_for_his_whole_past_many_times_keeps_nobody_waiting(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = server.live.post("/v1/webhook-endpoints", json={"url": "https://shop.example/hooks"}).json()["id"]
+    path, asked = f"/v1/webhook-endpoints/{endpoint}/recover", {"since": "2026-01-01T00:00:00Z"}
+    may_end = threading.Event()
+    monkeypatch.setattr(EndpointBook, "recover", lambda *_, **__: may_end.wait(20) and 0)
+    with ThreadPoolExecutor(THREADS_MAX + 4) as pool:
+        try:
+            waiting = [pool.submit(server.live.post, path, json=asked) for _ in range(THREADS_MAX + 4)]
+            refused = next(iter(as_completed(waiting))).result()
+            assert server.live.get("/v1/balances", timeout=5).status_code == 200
+        finally:
+            may_end.set()
+    assert refused.status_code == 503
+    assert {one.result().status_code for one in waiting} == {202, 503}

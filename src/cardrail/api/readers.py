@@ -32,3 +32,7 @@ class Readers(ThreadPoolExecutor):
             return await asyncio.get_running_loop().run_in_executor(self, work)
         finally:
             self._waiting -= 1
+
+
+RECOVERIES: Final = Readers(1, 10, name="cardrail-recover")
+"""Where endpoints' whole past is walked through, one at a time for all partners: it takes long, and must keep no read waiting."""

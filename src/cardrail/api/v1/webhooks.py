@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from cardrail.api.desk import HttpRequest, answer, buyer_in, describe, desk_of, principal_of, query_of
 from cardrail.api.http import parse_moment
+from cardrail.api.readers import RECOVERIES
 from cardrail.api.render import encode, moment
 from cardrail.api.wire import ListOut
 from cardrail.api.wire_webhooks import (
@@ -270,7 +271,7 @@ async def recover_endpoint(request: HttpRequest, endpoint_id: FromPath[str]) -> 
     asked = await desk.body(request, RecoverIn)
     since = from_micros(parse_moment(asked.since, "since"))
     book = desk.parts.webhooks
-    count = await desk.on_thread(lambda: book.recover(endpoint_id, since, buyer.partner_id, buyer.mode, who=_who(buyer)))
+    count = await RECOVERIES.run(lambda: book.recover(endpoint_id, since, buyer.partner_id, buyer.mode, who=_who(buyer)))
     return answer(RecoveredOut(count), 202)
 
 

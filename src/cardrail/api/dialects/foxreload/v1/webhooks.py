@@ -14,6 +14,7 @@ from cardrail.api.compat import Answer, Call, json_answer
 from cardrail.api.dialects.foxreload.v1.profile import V1Profile
 from cardrail.api.dialects.foxreload.v1.wire import EndpointIn, EndpointOut, ReplayIn, ReplayOut
 from cardrail.api.errors import InvalidBody, MissingMember
+from cardrail.api.readers import RECOVERIES
 from cardrail.kernel import Secret, id_of_uuid
 from cardrail.webhooks import DeliveryNotFound, Endpoint, EndpointNotFound, Who
 
@@ -111,7 +112,7 @@ class V1Webhooks:
             await call.desk.write(lambda: book.resend(endpoint.id, event_id, buyer.partner_id, buyer.mode, who=who))
             return json_answer(ReplayOut(call.params["id"], 1))
         since = max(endpoint.created_at, call.desk.parts.clock.now() - timedelta(days=DEAD_LETTER_DAYS))
-        count = await call.desk.on_thread(lambda: book.recover(endpoint.id, since, buyer.partner_id, buyer.mode, who=who))
+        count = await RECOVERIES.run(lambda: book.recover(endpoint.id, since, buyer.partner_id, buyer.mode, who=who))
         return json_answer(ReplayOut(call.params["id"], count))
 
 
