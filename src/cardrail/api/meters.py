@@ -135,6 +135,16 @@ class Meters(Collector):
         except (TimeoutError, CardrailError):
             self._backlogs = None
 
+    def look_now(self) -> None:
+        """``look`` for whoever has a thread to wait in."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        try:
+            self._backlogs = self._read()
+        except CardrailError:
+            self._backlogs = None
+
     def _read(self) -> Backlogs:
         with self._db.read() as tx:
             messages, messages_since = message_backlog(tx, to_micros(self._clock.now()))
