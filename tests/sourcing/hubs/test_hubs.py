@@ -145,5 +145,5 @@ def test_what_hubs_buy_from_hubs_is_bought_once_and_never_lost(
 def test_workers_beside_a_server_that_only_serves_are_killed_and_nothing_is_bought_twice_or_lost(
     tmp_path: Path, database: Database, proved: Proved
 ) -> None:
-    each, kills = (FULL // len(PROTOCOLS), 10) if PROVE else (QUICK // 2, 2)
+    each, kills = (FULL // len(PROTOCOLS), 10) if PROVE else (QUICK // 4, 2)
     prove(tmp_path, database, proved, tuple(PROTOCOLS), each, kills, lambda place: Working(place, is_quick=not PROVE))
