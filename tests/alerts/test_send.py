@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import json
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -33,6 +32,8 @@ from cardrail.storage import metadata
 from cardrail.webhooks import AddressRules
 from tests.alerts.build import Postman, Watched
 from tests.build import World
+from tests.ports import KeptPort
+from tests.waiting import PATIENCE_SECONDS
 from tests.webhooks.receiver import Receiver, a_receiver, status
 
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -55,13 +56,12 @@ class Inbox:
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
     handler = Inbox()
-    with socket.socket() as probe:  # the controller wants to know its port beforehand
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Controller(handler, hostname="127.0.0.1", port=port)
+    port = KeptPort()  # the controller wants to know it beforehand
+    server = Controller(handler, hostname="127.0.0.1", port=port.number, ready_timeout=PATIENCE_SECONDS)
     server.start()
-    yield handler, port
+    yield handler, port.number
     server.stop()
+    port.close()
 
 
 def drift(watched: Watched) -> None:

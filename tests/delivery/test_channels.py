@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import json
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from werkzeug import Request, Response
 
 from cardrail.delivery import ChannelNotSet, Letter, Mail, Telegram, draw_barcode
 from cardrail.kernel import FrozenClock, Secret
+from tests.ports import KeptPort
+from tests.waiting import PATIENCE_SECONDS
 
 LETTER = Letter(
     message_id="msg_1",
@@ -70,15 +71,14 @@ def mail(inbox: Inbox) -> Iterator[Mail]:
 @contextmanager
 def taking(inbox: Inbox) -> Iterator[int]:
     """A mail server of loopback that fills this inbox; its port."""
-    with socket.socket() as probe:  # the controller wants to know its port beforehand
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Controller(inbox, hostname="127.0.0.1", port=port)
+    port = KeptPort()  # the controller wants to know it beforehand
+    server = Controller(inbox, hostname="127.0.0.1", port=port.number, ready_timeout=PATIENCE_SECONDS)
     server.start()
     try:
-        yield port
+        yield port.number
     finally:
         server.stop()
+        port.close()
 
 
 def to(address: str) -> Letter:
