@@ -19,6 +19,7 @@ import pytest
 
 from tests.acceptance.load import Crowd
 from tests.acceptance.server import Place, Proved
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.prove]
 
@@ -98,7 +99,8 @@ def test_on_sqlite_no_answer_leaves_before_its_commit_is_on_disk(
     with place.serving(wrap=wrap) as server:
         for buyers in (1, 12):
             with Crowd(place, server, f"traced-{buyers}", buyers) as crowd:
-                time.sleep(5 if full_counts else 1)
+                wait_until(lambda: len(crowd.acknowledged) > 12)
+                time.sleep(5 if full_counts else 0.5)
             assert not crowd.refused
             assert not crowd.unsure
     trace = Trace()
