@@ -215,6 +215,16 @@ def test_a_half_written_file_of_a_process_that_died_is_written_anew(ledgers: Led
     assert sorted(path.name for path in desk.folder.iterdir()) == [asked.file_name]
 
 
+def test_exports_that_a_dead_process_left_unfinished_keep_nobody_out_for_long(ledgers: Ledgers, desk: ExportDesk) -> None:
+    partner = ledgers.world.partner.partner_id
+    for _ in range(10):
+        request(desk, partner_id=partner)
+    with pytest.raises(InvalidExport):
+        request(desk, partner_id=partner)
+    ledgers.clock.advance(hours=1)
+    assert request(desk, partner_id=partner).state == "waiting"
+
+
 def test_a_link_opens_its_file_for_a_quarter_of_an_hour(ledgers: Ledgers, desk: ExportDesk) -> None:
     done = make(desk)
     expires, signature = sign_link(desk, done.id)
