@@ -172,7 +172,6 @@ STATUS: Final[dict[str, int]] = {
     "http_error": 400,
     "invalid_cursor": 400,
     "invalid_amount": 400,
-    "invalid_id": 400,
     "unknown_currency": 400,
     "currency_mismatch": 400,
     "body_too_large": 413,

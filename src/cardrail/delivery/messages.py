@@ -51,7 +51,6 @@ MESSAGES_MAX: Final = 20
 """Of an order, that its partner can have sent: the operator's mail server is no toy. The operator himself is not bound."""
 PICTURES_MAX: Final = 20
 """Drawings in one message."""
-_DELIVERED: Final = frozenset({OrderState.FULFILLED, OrderState.PARTIALLY_FULFILLED})
 _wish: Final = msgspec.json.Decoder(dict[str, Any])
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,6 @@ from cardrail.kernel.ids import (
     DenominationId,
     EventId,
     HoldId,
-    InvalidId,
     LotId,
     OperatorId,
     OrderId,
@@ -34,7 +33,6 @@ from cardrail.kernel.ids import (
     new_order_id,
     new_partner_id,
     new_transfer_id,
-    parse_id,
 )
 from cardrail.kernel.mode import Mode
 from cardrail.kernel.money import (
@@ -48,24 +46,20 @@ from cardrail.kernel.money import (
     MoneyError,
     UnknownCurrency,
     apply_bps,
-    convert_minor,
     currency,
     divide_half_up,
     format_minor,
     parse_bps,
     parse_minor,
     share,
-    sum_minor,
 )
-from cardrail.kernel.paging import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, CursorSealer, InvalidCursor, Page
+from cardrail.kernel.paging import CursorSealer, InvalidCursor, Page
 from cardrail.kernel.secrets import PlainCode, Secret, mask
 
 __all__ = [
     "BPS_ONE",
     "MINOR_MAX",
     "NUMBER_MAX",
-    "PAGE_LIMIT_DEFAULT",
-    "PAGE_LIMIT_MAX",
     "PREFIXES",
     "RATE_ONE",
     "AccountId",
@@ -84,7 +78,6 @@ __all__ = [
     "HoldId",
     "InvalidAmount",
     "InvalidCursor",
-    "InvalidId",
     "LotId",
     "Mode",
     "Money",
@@ -111,7 +104,6 @@ __all__ = [
     "all_error_types",
     "apply_bps",
     "base32_of",
-    "convert_minor",
     "currency",
     "divide_half_up",
     "first_body",
@@ -131,12 +123,10 @@ __all__ = [
     "new_transfer_id",
     "number_of",
     "parse_bps",
-    "parse_id",
     "parse_minor",
     "rfc3339",
     "rfc3339_of",
     "share",
-    "sum_minor",
     "to_micros",
     "uuid_of",
 ]

@@ -11,8 +11,6 @@ from typing import Final, NewType
 
 from uuid_utils import uuid7
 
-from cardrail.kernel.errors import CardrailError
-
 PartnerId = NewType("PartnerId", str)
 ApiKeyId = NewType("ApiKeyId", str)
 OperatorId = NewType("OperatorId", str)
@@ -82,12 +80,6 @@ _SHIFTS: Final = tuple(range(120, -1, -10))
 _BODY: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
-class InvalidId(CardrailError):
-    """The id does not have the form of its kind."""
-
-    code = "invalid_id"
-
-
 def new_body() -> str:
     """The 26 characters after a prefix: time-ordered, unique without a sequence."""
     number = uuid7().int
@@ -108,13 +100,6 @@ def new_id(prefix: str) -> str:
 def is_id(prefix: str, text: str) -> bool:
     """Whether the text has the form of an id of this kind."""
     return len(text) == len(prefix) + 27 and text.startswith(prefix + "_") and _BODY.fullmatch(text, len(prefix) + 1) is not None
-
-
-def parse_id(prefix: str, text: str) -> str:
-    """The text, if it has the form of an id of this kind. Raises InvalidId."""
-    if not is_id(prefix, text):
-        raise InvalidId(expected=PREFIXES.get(prefix, prefix))
-    return text
 
 
 def new_partner_id() -> PartnerId:

@@ -6,7 +6,6 @@ integer with its scale in its name: ``_bps`` is 1/10,000, ``_e10`` is 10**-10.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -160,19 +159,6 @@ def apply_bps(minor: int, bps: int) -> int:
     return divide_half_up(minor * bps, BPS_ONE)
 
 
-def convert_minor(minor: int, rate_e10: int, digits_from: int, digits_to: int) -> int:
-    """An amount in another currency at ``rate_e10`` (units of the target per unit of the source, x 10**10), rounded half up."""
-    return divide_half_up(minor * rate_e10 * 10**digits_to, RATE_ONE * 10**digits_from)
-
-
 def parse_bps(text: str) -> int:
     """Basis points of a percent text: "4.25" is 425. Raises InvalidAmount for more than two decimals."""
     return parse_minor(text, 2)
-
-
-def sum_minor(amounts: Sequence[Money], unit: Currency) -> Money:
-    """The sum of amounts that must all be in ``unit``; zero for none. Raises CurrencyMismatch."""
-    total = Money(0, unit)
-    for amount in amounts:
-        total = total + amount
-    return total

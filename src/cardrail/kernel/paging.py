@@ -11,8 +11,6 @@ from typing import Final, Generic, TypeVar
 
 from cardrail.kernel.errors import CardrailError
 
-PAGE_LIMIT_DEFAULT: Final = 50
-PAGE_LIMIT_MAX: Final = 100
 _TAG_BYTES: Final = 9
 
 T = TypeVar("T")

@@ -66,7 +66,7 @@ from cardrail.orders.model import (
     place_order_command,
 )
 from cardrail.orders.notices import ask_anew, follow_notice, register_notices, retry_notice, take_notice, wake_notices
-from cardrail.orders.place import Shop, place_orders, read_versions
+from cardrail.orders.place import Shop, place_orders
 from cardrail.orders.procure import Rest, procure_order
 from cardrail.orders.read import (
     OrderFilter,
@@ -229,7 +229,6 @@ __all__ = [
     "plan_refund",
     "procure_order",
     "pursue_replacement",
-    "read_versions",
     "refund_order",
     "register_jobs",
     "register_notices",

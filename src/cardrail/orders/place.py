@@ -236,8 +236,3 @@ def _versions(tx: Tx) -> tuple[int, int, int]:
     """The versions of catalog, access and supply data, in one statement."""
     found = dict(driver_select(tx, _VERSIONS, ()))
     return int(found.get("catalog", 0)), int(found.get("access", 0)), int(found.get("supply", 0))
-
-
-def read_versions(tx: Tx) -> tuple[int, int]:
-    """The versions of catalog and access data, in one statement."""
-    return _versions(tx)[:2]

@@ -524,8 +524,3 @@ def load_endings(tx: Tx, ids: Iterable[str]) -> dict[str, int]:
 def next_step(tx: Tx, subject_id: str) -> int:
     """The place of the next event in a subject's history; the subject's row is locked by the caller."""
     return int(tx.execute(_LAST_STEP, {"of": subject_id}).scalar_one()) + 1
-
-
-def count_existing(tx: Tx, ids: Iterable[OrderId]) -> int:
-    """How many of these orders exist: tells whether a commit whose answer was lost took place."""
-    return int(tx.execute(sa.select(sa.func.count()).select_from(orders).where(orders.c.id.in_(list(ids)))).scalar_one())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cardrail.kernel import rfc3339
-from cardrail.settlement.formats import Column, Format, Kind, Progress, Row, stream, write_file
+from cardrail.settlement.formats import Column, Format, Kind, Progress, Row, write_file
 from cardrail.settlement.model import Statement, StatementLine
 from cardrail.settlement.reconciliation import ReconciliationOrder
 from cardrail.settlement.statements import all_lines, canonical_bytes
@@ -78,13 +78,6 @@ def line_row(line: StatementLine, currency: str) -> Row:
         return (*head, None, None, None, None, None, None, None, *tail)
     skus, names = (" + ".join(texts) for texts in ([one.sku for one in items], [one.name for one in items]))
     return (*head, skus, names, None, None, None, None, None, *tail)
-
-
-def statement_stream(tx: Tx, one: Statement, kind: Format) -> Iterator[bytes]:
-    """The statement as CSV, or as its canonical form; inside the caller's read transaction, streamed."""
-    if kind is Format.JSONL:
-        return canonical_bytes(tx, one)
-    return stream(kind, STATEMENT_COLUMNS, statement_rows(one, all_lines(tx, one)))
 
 
 def write_statement(tx: Tx, one: Statement, kind: Format, path: Path, progress: Progress | None = None) -> int:

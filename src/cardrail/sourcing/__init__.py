@@ -41,7 +41,6 @@ from cardrail.sourcing.connector import (
     Unknown,
 )
 from cardrail.sourcing.errors import (
-    AttemptNotFound,
     CredentialsRefused,
     InvalidMappingRule,
     InvalidReceiver,
@@ -220,7 +219,6 @@ __all__ = [
     "Answer",
     "Answered",
     "Attempt",
-    "AttemptNotFound",
     "AttemptState",
     "BaseConnector",
     "Capabilities",

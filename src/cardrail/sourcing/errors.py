@@ -4,7 +4,6 @@ SourcingError
 ├── SupplierNotFound, SupplierNameTaken, UnknownConnector, InvalidSupplierConfig
 ├── SupplierProductNotFound, MappingNotFound, MappingRefused, InvalidMappingRule, MappingRuleNotFound
 ├── InvalidRoute, RouteNotFound, SupplierOwesAnswers
-├── AttemptNotFound
 ├── ReceiverNotFound, NoSupplierWebhooks, InvalidReceiver, NoticeNotFound
 ├── WebhookForged, WebhookStale, WebhookUnreadable
 └── SupplierError
@@ -97,12 +96,6 @@ class SupplierOwesAnswers(SourcingError):
     """Purchases at this supplier are not resolved yet; it can be disabled, and retired when they are."""
 
     code = "supplier_owes_answers"
-
-
-class AttemptNotFound(SourcingError):
-    """There is no such attempt."""
-
-    code = "attempt_not_found"
 
 
 class SupplierError(SourcingError):

@@ -396,10 +396,6 @@ def find_fingerprints(tx: Tx, marks: Sequence[bytes]) -> dict[bytes, tuple[str, 
     return found
 
 
-def count_codes(tx: Tx, lot_id: str) -> int:
-    return int(tx.execute(sa.select(sa.func.count()).select_from(codes).where(codes.c.lot_id == lot_id)).scalar_one())
-
-
 def delete_codes(tx: Tx, lot_id: str, below_seq: int) -> int:
     """Delete a lot's codes with a seq below the given one; returns how many."""
     return tx.execute(sa.delete(codes).where(codes.c.lot_id == lot_id, codes.c.seq < below_seq)).rowcount

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from cardrail.api.compat import Call
 from cardrail.api.errors import InvalidQuery
 from cardrail.kernel import from_micros, to_micros
-from cardrail.orders import Order
 
 LIMIT_MAX = 200
 """Of every list (sections 2.1 and 2.2)."""
@@ -65,8 +64,3 @@ def sealed_cursor(call: Call, scope: str, position: str | None) -> str | None:
 def seconds(micros: int) -> str:
     """ISO 8601 in UTC, whole seconds (section 7, A21)."""
     return f"{from_micros(micros):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def is_untouched(order: Order) -> bool:
-    """Whether nothing happened to the order after it was placed: then it ended when it was made."""
-    return order.updated_at == order.created_at

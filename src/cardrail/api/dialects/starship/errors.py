@@ -89,7 +89,7 @@ TABLE: Final[dict[str, Words]] = {
         ("invalid_body", "unknown_member", "missing_member", "wrong_type", "invalid_quantity", "no_items", "too_many_items"),
         VALIDATION,
     ),
-    **dict.fromkeys(("invalid_query", "invalid_header", "invalid_cursor", "invalid_id"), PARAMETER),
+    **dict.fromkeys(("invalid_query", "invalid_header", "invalid_cursor"), PARAMETER),
     "malformed_body": SYNTAX,
     "limit_exceeded": BAD_REQUEST._replace(message="The order is beyond one of the client's limits."),
     # The documentation admits that 400 is historical here (A15).
