@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from cardrail.catalog import set_rate
 from cardrail.kernel import Mode
 from tests.compat.build import CompatShop
 from tests.compat.shapes import fits, parse
@@ -45,6 +46,16 @@ def _open(base_url: str, key: str | None) -> Caller:
     made = Caller(base_url, key)
     atexit.register(made.http.close)
     return made
+
+
+def give_dollars(shop: CompatShop, amount: str | None = None) -> None:
+    """A dollar is 80 rupees, and the partner has so many more of them, in both modes."""
+    part = shop.cardrail
+    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
+    part.catalog.refresh()
+    if amount is not None:
+        for mode in Mode:
+            shop.credit(amount, "USD", mode=mode)
 
 
 def caller(shop: CompatShop, surface: str = "", mode: Mode = Mode.LIVE, *scopes: str, **options: Any) -> Caller:

@@ -17,7 +17,7 @@ from cardrail.kernel import Mode, OrderId, new_id
 from cardrail.orders import OrderState, refund_order
 from tests.build import NODE
 from tests.compat.build import CompatShop
-from tests.compat.foxreload.bearer import Caller, caller, stranger
+from tests.compat.foxreload.bearer import Caller, caller, give_dollars, stranger
 from tests.compat.shapes import Either, Only, fits, parse, shape_of
 
 DECIMAL = re.compile(r"[0-9]+\.[0-9]{2}")
@@ -64,12 +64,7 @@ def shop_backend() -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def dollars(shop: CompatShop) -> None:
-    """A dollar is 80 rupees, and the partner has a thousand of them."""
-    part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
-    part.catalog.refresh()
-    for mode in Mode:
-        shop.credit("1000.00", "USD", mode=mode)
+    give_dollars(shop, "1000.00")
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +185,7 @@ def test_the_inventory_is_a_snapshot_that_stands_for_a_minute(live: Caller) -> N
 
 
 def test_what_cannot_be_paid_in_dollars_is_not_in_the_catalog(shop: CompatShop) -> None:
-    part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
+    give_dollars(shop)
     poor = caller(shop, "/v1", partner_id=shop.a_partner("10.00", "USD"))
     poor.refused("POST", "/orders", 402, "insufficient_funds", json={"sku": "TEA", "quantity": 100})
 

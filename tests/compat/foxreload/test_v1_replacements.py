@@ -40,7 +40,7 @@ from cardrail.sourcing import (
 from cardrail.sourcing.connectors.foxreload_v1 import FoxReloadV1Supplier
 from cardrail.storage import Database, bump_version
 from tests.compat.build import CompatShop
-from tests.compat.foxreload.bearer import Caller, caller
+from tests.compat.foxreload.bearer import Caller, caller, give_dollars
 from tests.compat.shapes import Either, Only, fits
 from tests.replacements.build import Claims, claims
 
@@ -67,11 +67,7 @@ def shop_backend() -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def dollars(shop: CompatShop) -> None:
-    part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
-    part.catalog.refresh()
-    for mode in Mode:
-        shop.credit("1000.00", "USD", mode=mode)
+    give_dollars(shop, "1000.00")
 
 
 @pytest.fixture(scope="module")

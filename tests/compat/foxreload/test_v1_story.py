@@ -10,22 +10,17 @@ from decimal import Decimal
 import httpx2
 import pytest
 
-from cardrail.catalog import set_rate
 from cardrail.kernel import Mode
 from cardrail.orders import procure_order, pursue_replacement
 from tests.compat.build import CompatShop
+from tests.compat.foxreload.bearer import give_dollars
 from tests.compat.foxreload.client_v1 import Refusal, V1Client
 from tests.compat.foxreload.lossy import LossyLine
 
 
 @pytest.fixture(scope="module", autouse=True)
 def dollars(shop: CompatShop) -> None:
-    """A dollar is 80 rupees, and the partner has a hundred of them."""
-    part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
-    part.catalog.refresh()
-    for mode in Mode:
-        shop.credit("100.00", "USD", mode=mode)
+    give_dollars(shop, "100.00")
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from cardrail.catalog import import_catalog, set_rate
+from cardrail.catalog import import_catalog
 from cardrail.kernel import Mode
 from cardrail.orders import procure_order
 from tests.build import HEADER
 from tests.compat.build import CompatShop
-from tests.compat.foxreload.bearer import Caller, caller
+from tests.compat.foxreload.bearer import Caller, caller, give_dollars
 
 SHEET = HEADER.rstrip(b"\n") + b",required_fields\n" + b"LUDO,Ludo coins,Ludo,Games,topup,IN,INR,fixed,80,,,0,mobile_number\n"
 
@@ -25,8 +25,8 @@ def shop_backend() -> str:
 @pytest.fixture(scope="module", autouse=True)
 def ludo(shop: CompatShop) -> None:
     """A top-up at a dollar."""
+    give_dollars(shop)
     part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
     import_catalog(part.db, part.clock, part.audit, SHEET, actor="test")
     part.catalog.refresh()
     shop.credit("10.00", "USD", mode=Mode.TEST)

@@ -11,10 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from cardrail.catalog import set_rate
 from cardrail.kernel import Mode
 from tests.compat.build import CompatShop
-from tests.compat.foxreload.bearer import Caller, caller
+from tests.compat.foxreload.bearer import Caller, caller, give_dollars
 from tests.compat.foxreload.client_v1 import is_genuine
 from tests.compat.shapes import fits
 from tests.webhooks.receiver import Receiver, a_receiver, status
@@ -41,9 +40,7 @@ def shop_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def dollars(shop: CompatShop) -> None:
-    part = shop.cardrail
-    set_rate(part.db, part.clock, part.audit, base="USD", quote="INR", rate_e10=80 * 10**10, source="test", actor="test")
-    part.catalog.refresh()
+    give_dollars(shop)
 
 
 @pytest.fixture
