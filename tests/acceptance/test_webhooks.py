@@ -17,6 +17,7 @@ from tests.acceptance.books import check_books
 from tests.acceptance.load import Crowd
 from tests.acceptance.server import Answer, Place, Proved, Server
 from tests.acceptance.test_kill import ask_again
+from tests.waiting import wait_until
 from tests.webhooks.receiver import Received, Receiver, a_receiver, reset, slow, status
 
 pytestmark = [pytest.mark.prove, pytest.mark.chaos]
@@ -29,7 +30,7 @@ class Told(Place):
     def environment(self) -> dict[str, str]:
         return super().environment | {
             "CARDRAIL_WEBHOOK_NETWORKS": "127.0.0.0/8",
-            "CARDRAIL_WEBHOOK_RETRY_SECONDS": "0.2 1 5 5 5 5 5 5",
+            "CARDRAIL_WEBHOOK_RETRY_SECONDS": "0.2 1" + 30 * " 5",  # a busy machine is too slow for a second now and then
             "CARDRAIL_WEBHOOK_TIMEOUT_SECONDS": "1",
         }
 
@@ -41,10 +42,18 @@ class Told(Place):
         return secret.reveal()
 
 
-def at_random(handler: BaseHTTPRequestHandler, request: Received) -> None:
-    """Seven of ten are taken."""
-    answer = random.choice([status(500), reset, slow(1.3)]) if random.random() < 0.3 else status(200)
-    answer(handler, request)
+class AtRandom:
+    """Seven of ten are taken, and of one event the fourth at the latest."""
+
+    def __init__(self) -> None:
+        self._failed: Counter[str] = Counter()
+
+    def __call__(self, handler: BaseHTTPRequestHandler, request: Received) -> None:
+        answer, event_id = status(200), request.headers["webhook-id"]
+        if self._failed[event_id] < 3 and random.random() < 0.3:
+            self._failed[event_id] += 1
+            answer = random.choice([status(500), reset, slow(1.3)])
+        answer(handler, request)
 
 
 @pytest.fixture
@@ -56,7 +65,7 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
     wanted, kills = (10_000, 5) if full_counts else (60, 1)
     acknowledged: dict[str, Answer] = {}
     unsure: list[str] = []
-    with a_receiver(at_random) as one, a_receiver(at_random) as other:
+    with a_receiver(AtRandom()) as one, a_receiver(AtRandom()) as other:
         secrets = {one.port: told.endpoint(one.url), other.port: told.endpoint(other.url)}
         turn = 0
         while len(acknowledged) < wanted or turn < kills:
@@ -66,7 +75,8 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
                 server.wait()
                 acknowledged |= ask_again(server, unsure)
                 with Crowd(told, server, f"told-{turn}", buyers=4) as crowd:
-                    time.sleep(random.uniform(0.5, 1.5))
+                    wait_until(lambda: len(crowd.acknowledged) > 30)
+                    time.sleep(random.uniform(0.2, 1.0))
                     server.kill() if turn < kills else None
             finally:
                 server.kill()
@@ -92,7 +102,4 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
 
 
 def wait_for(receiver: Receiver, expected: set[str], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not expected <= set(receiver.ids):
-        assert time.monotonic() < deadline, f"{len(expected - set(receiver.ids))} events never came"
-        time.sleep(0.1)
+    wait_until(lambda: expected <= set(receiver.ids), seconds)
