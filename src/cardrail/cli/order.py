@@ -53,7 +53,7 @@ app = typer.Typer(help="Orders: look at them, refund, cancel, invalidate, review
 
 OrderArgument = Annotated[str, typer.Argument(help="The order's id (ord_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the order's history.")]
+Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the order's history, which its partner reads.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
