@@ -10,7 +10,7 @@ from tests.ledger.build import PARTNER, Desk
 
 from cardrail.kernel import FrozenClock, Mode
 from cardrail.ledger import WalletEntry, entries_between, order_entry, slice_entries
-from cardrail.ledger.entries import EntryTotals
+from cardrail.ledger.entries import EntryTotals, Kinds
 from cardrail.storage import Database
 
 LIVE = Mode.LIVE
@@ -119,7 +119,7 @@ def test_kept_totals_are_those_of_a_count_from_the_beginning_whatever_moved_sinc
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each look makes all that was there old, so each step is seen against what was kept before it."""
-    kept = EntryTotals(settled_millis=0)
+    kept, fresh = EntryTotals(settled_millis=0), Kinds()
     desk.credit(10_000)
     order = desk.sell(1_200)
     hold = desk.hold(700)
