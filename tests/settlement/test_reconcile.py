@@ -412,7 +412,7 @@ def test_a_file_of_any_length_is_taken_in_pieces_and_a_line_that_comes_twice_is_
     seconds, grown = time.monotonic() - began, (memory_peak() - before) // 1024
     assert (imported.statement.lines, imported.bad) == (count, [])
     assert told[-1] == (count, path.stat().st_size)
-    assert grown <= 60
+    assert grown <= 100  # of which 64 are the cache of SQLite
     with path.open("a") as file:
         file.write(last)
     with pytest.raises(BadLines) as refused:
