@@ -52,7 +52,7 @@ def test_a_refund_says_which_units_it_pays_back_and_asks_for_them(world: World, 
     named = run("refund", order.id, "--because", "late", "--unit", "2", "--yes")
     asked = CliRunner().invoke(noun.app, ["refund", order.id, "--because", "late", "--quantity", "2"], input="y\n")
     assert "Refunded 95.00 INR: line 1, unit 2." in named.stdout
-    assert f"Refund 190.00 INR of order {order.id}: line 1, units 4 to 5?" in asked.output
+    assert f"Refund 190.00 INR of order {order.id}: line 1, units 4 to 5?" in asked.stderr
     again = run("refund", order.id, "--because", "late", "--unit", "1:2", "--yes")
     assert (again.exit_code != 0, run("refund", order.id, "--because", "late", "--unit", "x", "--yes").exit_code) == (True, 2)
     assert json.loads(run("show", order.id, "--json").stdout)["items"][0]["refunded_units"] == [2, 4, 5]

@@ -60,7 +60,7 @@ def test_it_asks_first_and_a_no_changes_nothing(shop: Claims, run: Run) -> None:
     shop.stock("TEA", 2)
     one = shop.claim(shop.sold())
     asked = run("resolve", one.id, "--as", "refund", "--because", "x", input="n\n")
-    assert ("Refund 95.00 INR for line 1, code 1" in asked.stdout, asked.exit_code, shop.now(one).state) == (True, 1, "REQUESTED")
+    assert ("Refund 95.00 INR for line 1, code 1" in asked.stderr, asked.exit_code, shop.now(one).state) == (True, 1, "REQUESTED")
 
 
 def test_what_cannot_be_done_is_said(shop: Claims, run: Run) -> None:
