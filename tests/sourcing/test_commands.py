@@ -95,7 +95,7 @@ def test_pairs_of_a_file_are_mapped_all_or_none(run: Any, tmp_path: Path) -> Non
     run("supplier", "sync", "sim")
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("# theirs,ours\nTEST_OK,CARD\nTEST_SLOW,NOPE\n")
-    run("supplier", "map", "sim", "--file", str(pairs), status=1)
+    run("supplier", "map", "sim", "--file", str(pairs), status=3)
     assert run("supplier", "show", "sim", "--json")["mapped"] == 0
     pairs.write_text("TEST_OK,CARD\nTEST_SLOW,CARD\n")
     assert len(run("supplier", "map", "sim", "--file", str(pairs), "--json")["mapped"]) == 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,18 +14,15 @@ from rich.table import Column, Table
 from cardrail.bootstrap import Cardrail
 from cardrail.cli import supplier_rules, supplier_webhook
 from cardrail.cli.context import EXIT_REFUSED, err, open_context, out, show_json, table_of
-from cardrail.kernel import Mode, Money, Secret, currency, format_minor, from_micros, rfc3339, to_micros
+from cardrail.cli.supplier_in import check_given, given_config, given_secrets
+from cardrail.cli.supplier_out import amount_out, attempt_out, health_out, kind_out, shelf_out, suggestion_out, supplier_out
+from cardrail.kernel import Mode, Money, currency, to_micros
 from cardrail.sourcing import (
     CONNECTORS,
     TIMINGS,
-    Attempt,
-    ConnectorKind,
-    Health,
-    InvalidSupplierConfig,
     KeptProduct,
     NewSupplier,
     Shelf,
-    Suggestion,
     Supplier,
     SupplierState,
     SyncReport,
@@ -37,7 +32,6 @@ from cardrail.sourcing import (
     connector_kind,
     cost_words,
     create_supplier,
-    dry_in_seconds,
     face_words,
     get_supplier,
     list_suppliers,
@@ -88,7 +82,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def kinds(as_json: AsJson = False) -> None:
     """List the protocols that suppliers may speak, and what each needs to be told."""
     if as_json:
-        show_json({"items": [_kind(one) for one in CONNECTORS.values()], "timings": dict(TIMINGS)})
+        show_json({"items": [kind_out(one) for one in CONNECTORS.values()], "timings": dict(TIMINGS)})
         return
     for one in CONNECTORS.values():
         out.print(f"[bold]{one.name}[/bold]  {escape(one.title)}")
@@ -125,12 +119,12 @@ def add(
     """Connect a supplier. Nothing is asked of it yet: `cardrail supplier test` does. Its secrets are sealed, and never shown again."""
     with open_context() as ctx:
         found = connector_kind(kind)
-        given = _config(config, config_file)
-        _warn_unknown(found, given)
+        given = given_config(config, config_file)
+        check_given(found, given)
         new = NewSupplier(name, kind, mode, currency(code).code, given, priority=priority, weight=weight)
-        made = create_supplier(ctx.db, ctx.clock, ctx.audit, ctx.sealer, new, _secrets(found, secrets), actor=ACTOR)
+        made = create_supplier(ctx.db, ctx.clock, ctx.audit, ctx.sealer, new, given_secrets(found, secrets), actor=ACTOR)
     if as_json:
-        show_json(_plain(made))
+        show_json(supplier_out(made))
         return
     out.print(f"[bold]{made.id}[/bold] {escape(made.name)}")
     out.print(f"Next: cardrail supplier test {escape(made.name)}")
@@ -154,8 +148,10 @@ def change(
         kind = connector_kind(known.kind)
         changed = None
         if config or config_file is not None:
-            changed = _config(config, config_file) if config_file is not None else {**known.config, **_config(config, None)}
-            _warn_unknown(kind, changed)
+            changed = (
+                given_config(config, config_file) if config_file is not None else {**known.config, **given_config(config, None)}
+            )
+            check_given(kind, changed)
         done = change_supplier(
             ctx.db,
             ctx.clock,
@@ -164,7 +160,7 @@ def change(
             known.id,
             actor=ACTOR,
             config=changed,
-            secrets=_secrets(kind, secrets) if secrets is not None else None,
+            secrets=given_secrets(kind, secrets) if secrets is not None else None,
             priority=priority,
             weight=weight,
         )
@@ -180,14 +176,17 @@ def list_(as_json: AsJson = False) -> None:
         health = {one.id: load_health(tx, one.id) for one in found}
         now = to_micros(ctx.clock.now())
     if as_json:
-        items = [{**_plain(one), **_shelf(shelves.get(one.id)), "health": _health(one, health[one.id], now)} for one in found]
+        items = [
+            {**supplier_out(one), **shelf_out(shelves.get(one.id)), "health": health_out(one, health[one.id], now)}
+            for one in found
+        ]
         show_json({"items": items})
         return
     table = table_of("name", "kind", "mode", "state", "products", "mapped", "held", "balance", "breaker")
     for one in found:
         shelf, state = shelves.get(one.id, Shelf()), health[one.id]
         counts = [str(shelf.products), str(shelf.mappings), str(shelf.held)]
-        balance = _amount(state.balance_minor, one.currency)
+        balance = amount_out(state.balance_minor, one.currency)
         table.add_row(escape(one.name), one.kind, one.mode.value, one.state.value, *counts, balance, state.breaker)
     out.print(table)
 
@@ -198,9 +197,9 @@ def show(supplier: SupplierArg, as_json: AsJson = False) -> None:
     with open_context() as ctx, ctx.db.read() as tx:
         one = get_supplier(tx, supplier)
         shelf = load_shelves(tx).get(one.id)
-        health = _health(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
+        health = health_out(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
     if as_json:
-        show_json({**_plain(one), **_shelf(shelf), "health": health})
+        show_json({**supplier_out(one), **shelf_out(shelf), "health": health})
         return
     out.print(f"[bold]{one.id}[/bold] {escape(one.name)}: {one.kind}, {one.mode.value}, {one.state.value}")
     _facts(
@@ -210,7 +209,7 @@ def show(supplier: SupplierArg, as_json: AsJson = False) -> None:
             "weight": one.weight,
             "secrets": "sealed" if one.secrets is not None else "none",
             **{f"config {name}": value for name, value in sorted(one.config.items())},
-            **_shelf(shelf),
+            **shelf_out(shelf),
         }
     )
 
@@ -431,7 +430,7 @@ def balance(
                 health = poll_balance(ctx.db, ctx.clock, connectors=ctx.buying.connectors, supplier=one)
         elif not as_json:
             err.print(f"{escape(one.name)} does not tell balances.")
-        figures = _health(one, health, to_micros(ctx.clock.now()))["balance"]
+        figures = health_out(one, health, to_micros(ctx.clock.now()))["balance"]
     if as_json:
         show_json({"supplier": one.id, **figures})
     else:
@@ -443,10 +442,10 @@ def health(supplier: SupplierArg, as_json: AsJson = False) -> None:
     """Show what was measured: answers, latency, circuit breaker, bad codes, balance, and what is not resolved."""
     with open_context() as ctx, ctx.db.read() as tx:
         one = get_supplier(tx, supplier)
-        found = _health(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
+        found = health_out(one, load_health(tx, one.id), to_micros(ctx.clock.now()))
         waiting = open_attempts(tx, [one.id])
     if as_json:
-        show_json({"supplier": one.id, **found, "unresolved": [_attempt(each) for each in waiting]})
+        show_json({"supplier": one.id, **found, "unresolved": [attempt_out(each) for each in waiting]})
         return
     figures = found.pop("balance")
     _facts({**found, **{f"balance: {name}": value for name, value in figures.items()}, "unresolved purchases": len(waiting)})
@@ -455,78 +454,6 @@ def health(supplier: SupplierArg, as_json: AsJson = False) -> None:
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
-
-
-def _config(given: Iterable[str] | None, file: Path | None) -> dict[str, Any]:
-    """Names and values of a configuration. Raises InvalidSupplierConfig."""
-    found: dict[str, Any] = {}
-    if file is not None:
-        found = _object(file.read_text(), "the configuration file")
-    for one in given or ():
-        name, mark, value = one.partition("=")
-        if not mark or not name.strip(":"):
-            raise InvalidSupplierConfig(given=name[:40], reason="write name=text or name:=JSON")
-        if not name.endswith(":"):
-            found[name] = value
-            continue
-        try:
-            found[name[:-1]] = json.loads(value)
-        except ValueError:
-            raise InvalidSupplierConfig(field=name[:-1], reason="what stands after := is not JSON") from None
-    return found
-
-
-def _secrets(kind: ConnectorKind, file: Path | None) -> dict[str, Secret]:
-    """The secrets that this kind needs: from a file, from standard input, or asked for without an echo."""
-    wanted = [one for one in kind.fields if one.is_secret]
-    if file is None and sys.stdin.isatty():
-        asked = {
-            one.name: typer.prompt(
-                f"{one.name} ({one.help})", hide_input=True, err=True, default=None if one.is_required else "", show_default=False
-            )
-            for one in wanted
-        }
-        return {name: Secret(text) for name, text in asked.items() if text}
-    if file is None and not any(one.is_required for one in wanted):
-        return {}
-    text = (sys.stdin.read(1_000_000) if file is None or str(file) == "-" else _text_of(file)).strip()
-    if not text:
-        return {}
-    if text.startswith("{") or len(wanted) != 1:
-        found = _object(text, "the secrets")
-        if not all(isinstance(value, str) for value in found.values()):
-            raise InvalidSupplierConfig(reason="each secret is a text")
-        unknown = sorted(found.keys() - {one.name for one in wanted})
-        if unknown:
-            raise InvalidSupplierConfig(reason=f"there is no secret called {', '.join(unknown)[:100]}")
-        return {name: Secret(value) for name, value in found.items()}
-    return {wanted[0].name: Secret(text)}
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError as error:
-        raise typer.BadParameter(f"{error.strerror}: {file}", param_hint="--secrets") from None
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None  # the text may be a secret: nothing of it is shown
-    if not isinstance(found, dict):
-        raise InvalidSupplierConfig(reason=f"{what} must be a JSON object")
-    return found
-
-
-def _warn_unknown(kind: ConnectorKind, given: dict[str, Any]) -> None:
-    secret = sorted(one.name for one in kind.fields if one.is_secret and one.name in given)
-    if secret:
-        raise InvalidSupplierConfig(field=secret[0], reason="it is a secret: leave it out, and it is asked for, or use --secrets")
-    unknown = sorted(given.keys() - {one.name for one in kind.fields} - TIMINGS.keys())
-    if unknown:
-        err.print(f"[yellow]{escape(kind.name)} does not say that it needs: {escape(', '.join(unknown))}[/yellow]")
 
 
 def _set_state(supplier: str, state: SupplierState, words: str, *, as_json: bool) -> None:
@@ -553,7 +480,7 @@ def _suggest(ctx: Cardrail, one: Supplier, *, take: bool, as_json: bool) -> None
     if take and sure:
         _map(ctx, one, sure)
     if as_json:
-        show_json({"supplier": one.id, "items": [_suggestion(each) for each in found], "mapped": len(sure) if take else 0})
+        show_json({"supplier": one.id, "items": [suggestion_out(each) for each in found], "mapped": len(sure) if take else 0})
         return
     table = Table(*_columns("their sku", "name", "face value", "our sku", "alike"), box=None)
     for each in found:
@@ -621,91 +548,10 @@ def _facts(facts: dict[str, Any]) -> None:
 
 def _done(one: Supplier, sentence: str, *, as_json: bool) -> None:
     if as_json:
-        show_json(_plain(one))
+        show_json(supplier_out(one))
     else:
         out.print(escape(sentence))
 
 
-def _amount(minor: int | None, code: str) -> str:
-    return f"{format_minor(minor, currency(code).digits)} {code}" if minor is not None else ""
-
-
 def _stock(row: KeptProduct) -> str:
     return "none" if not row.is_available else "not told" if row.stock is None else str(row.stock)
-
-
-def _kind(one: ConnectorKind) -> dict[str, Any]:
-    return {"name": one.name, "title": one.title, "fields": one.fields}
-
-
-def _plain(one: Supplier) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "name": one.name,
-        "kind": one.kind,
-        "mode": one.mode.value,
-        "state": one.state.value,
-        "currency": one.currency,
-        "config": one.config,
-        "has_secrets": one.secrets is not None,
-        "priority": one.priority,
-        "weight": one.weight,
-        "created_at": rfc3339(from_micros(one.created_at)),
-    }
-
-
-def _shelf(shelf: Shelf | None) -> dict[str, Any]:
-    shelf = shelf or Shelf()
-    seen = rfc3339(from_micros(shelf.seen_at)) if shelf.seen_at is not None else None
-    return {"products": shelf.products, "mapped": shelf.mappings, "held": shelf.held, "synced_at": seen}
-
-
-def _health(one: Supplier, found: Health, now: int) -> dict[str, Any]:
-    def moment(micros: int | None) -> str | None:
-        return rfc3339(from_micros(micros)) if micros is not None else None
-
-    left = dry_in_seconds(found, now)
-    below = found.alert_below_minor
-    return {
-        "breaker": found.breaker,
-        "retry_at": moment(found.retry_at),
-        "blocked_until": moment(found.blocked_until),
-        "calls": found.calls,
-        "unanswered": found.failures,
-        "success_percent": found.success_e6 / 10_000,
-        "latency_ms": found.latency_us // 1_000,
-        "units_bought": found.units_bought,
-        "bad_codes": found.bad_codes,
-        "bad_codes_percent": round(100 * found.bad_codes / found.units_bought, 3) if found.units_bought else None,
-        "balance": {
-            "amount": _amount(found.balance_minor, one.currency) or None,
-            "told_at": moment(found.balance_at),
-            "spent_today": _amount(found.spent_day_minor, one.currency),
-            "spent_a_day": _amount(found.burn_day_minor, one.currency) if found.burn_day_minor else None,
-            "lasts_hours": left // 3_600 if left is not None else None,
-            "alert_below": _amount(below, one.currency) if below is not None else None,
-        },
-    }
-
-
-def _attempt(one: Attempt) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "order_id": one.order_id,
-        "state": one.state.value,
-        "supplier_sku": one.supplier_sku,
-        "quantity": one.quantity,
-        "asked_at": rfc3339(from_micros(one.asked_at)),
-        "deadline_at": rfc3339(from_micros(one.deadline_at)),
-    }
-
-
-def _suggestion(one: Suggestion) -> dict[str, Any]:
-    product = one.product
-    return {
-        "supplier_sku": product.supplier_sku,
-        "name": product.name,
-        "sku": one.offer.sku,
-        "percent": one.percent,
-        "is_sure": one.is_sure,
-    }
