@@ -235,9 +235,11 @@ def test_operator_lists_go_on_from_their_cursor(server: Served) -> None:
             one = Alert(new_id("alr"), "supplier.down", f"sup_{number}", AlertState.OPEN, 1, {"supplier": "fox"}, now, now)
             insert_alert(tx, one)
             ids.append(one.id)
+    following: dict[str, str] = {}
     with operator(server) as asking:
         for path in ("/v1/operator/alerts", "/v1/operator/supplier-notices"):
-            pages, following = [], {}
+            pages: list[list[str]] = []
+            following = {}
             while True:
                 page = asking.get(path, params={"limit": 2, **following}).json()
                 pages.append([one["id"] for one in page["data"]])

@@ -133,7 +133,8 @@ def test_a_command_that_looks_waits_for_no_writer(shop: Path) -> None:
     db = Database(f"sqlite:///{shop / 'cardrail.db'}", pool=2)
     try:
         with db.transaction():
-            assert call(shop, "partner", "list").exit_code == 0  # a writer would have waited for thirty seconds, and then given up
+            # A writer would have waited for thirty seconds, and then given up.
+            assert call(shop, "partner", "list").exit_code == 0
     finally:
         db.close()
 

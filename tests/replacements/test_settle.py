@@ -252,6 +252,6 @@ def test_a_refunded_unit_takes_what_an_earlier_refund_has_left_of_each_part(shop
     shop.stock("TEA", 2)
     order = shop.sold("TEA", 2)
     refund(shop, order.id, order.charged_minor // 2 - 7)
-    assert shop.decide(shop.claim(order, 1), D.REFUND).refunded_minor == 12_390 - 6_191  # less its half of the 123.83 that named no unit
+    assert shop.decide(shop.claim(order, 1), D.REFUND).refunded_minor == 12_390 - 6_191  # half of what named no unit
     assert shop.decide(shop.claim(order, 2), D.REFUND).refunded_minor == 12_390 - 6_192
     assert (shop.stands(order).refunded_minor, shop.findings()) == (order.charged_minor, [])

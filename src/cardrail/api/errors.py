@@ -334,8 +334,8 @@ SAFE_FACTS: Final = frozenset(
     {
         "allowed", "amount", "available", "because", "count", "currency", "current", "customer_id", "digits", "expected", "expired",
         "field", "given", "limit", "line", "max", "max_minor", "maximum", "minimum", "order_id", "parameter", "pointer", "position",
-        "product", "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units", "wanted",
-        "window",
+        "product", "quote_id", "reason", "required", "retry_after", "scope", "sku", "skus", "state", "step", "total_minor", "units",
+        "wanted", "window",
     }
 )  # fmt: skip
 """Facts that an answer may carry; what else an error knows stays in the log."""

@@ -161,7 +161,9 @@ def _movements(tx: Tx, one: Statement, after: int, limit: int) -> list[WalletMov
 def _lines_of(tx: Tx, movements: list[WalletMovement], tally: Tally) -> Iterator[StatementLine]:
     ids = {one.order_id for one in movements if one.order_id is not None}
     sold = sold_lines(tx, ids) if ids else {}
-    refunded = load_refund_lines(tx, {one.order_id for one in movements if one.order_id and one.purpose == TransferPurpose.REFUND.value})
+    refunded = load_refund_lines(
+        tx, {one.order_id for one in movements if one.order_id and one.purpose == TransferPurpose.REFUND.value}
+    )
     for one in movements:
         if one.id in refunded:
             one = one._replace(line=refunded[one.id])  # noqa: PLW2901  # the same movement, and which line it gives back
