@@ -62,4 +62,4 @@ def test_what_it_says_to_people_holds_no_secret_twice(run: Any) -> None:
 def test_thresholds_are_set_from_the_command_line(run: Any) -> None:
     partner = run("partner", "create", "Shop", "--currency", "INR", "--json")["id"]
     assert run("ledger", "threshold", partner, "100", "--json")["threshold"] == "100.00"
-    run("codes", "threshold", "NOTHING", "5", status=1)
+    run("codes", "threshold", "NOTHING", "5", status=3)
