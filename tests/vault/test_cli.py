@@ -109,7 +109,7 @@ def test_a_code_is_found_through_standard_input_only(run: Any, sku: str) -> None
 @pytest.mark.parametrize(
     ("words", "exit_code"),
     [
-        (["import", "-", "--sku", "NONE"], 1),
+        (["import", "-", "--sku", "NONE"], 3),
         (["import", "no-such-file", "--sku", "SKU"], 2),
         (["import", "-", "--sku", "SKU", "--cost", "1", "--lot-cost", "2"], 2),
         (["import", "-", "--sku", "SKU", "--cost", "-1"], 2),
