@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from tests.ledger.build import LIVE, NODE, PARTNER, SALES, WALLET, Desk
 
 from cardrail.kernel import HoldId, new_id, new_order_id, to_micros
@@ -11,17 +12,20 @@ from cardrail.ledger import (
     HoldExceeded,
     NewHold,
     Phase,
+    Postings,
     Purpose,
     TransferPurpose,
     WalletOverdrawn,
     load_order_holds,
     load_order_transfers,
+    load_wallets,
     overdue_holds,
     place_holds,
     platform,
+    supplier_account,
     void_hold,
 )
-from cardrail.storage import Database
+from cardrail.storage import Database, Tx
 
 
 def test_three_suppliers_make_three_posts_and_the_rest_is_voided(db: Database) -> None:
@@ -108,3 +112,49 @@ def test_a_deadline_tells_once_and_frees_nothing(db: Database) -> None:
         kind, data = tx.exec_driver_sql("SELECT type, data FROM events WHERE subject_id = '" + hold + "'").one()
     assert (kind, msgspec.json.decode(data)["rest_minor"]) == ("hold.overdue", 60)
     assert desk.figures() == (100, 40, 0)
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------------
+
+
+def test_postings_of_many_holds_are_what_each_alone_would_be(db: Database) -> None:
+    desk = Desk(db)
+    desk.credit(1_000)
+    first, second = desk.hold(300), desk.hold(200)
+    tax, supplier = platform(Purpose.TAX, "EUR", LIVE, NODE), supplier_account("sup_A", "EUR", LIVE)
+
+    def post(tx: Tx) -> None:
+        postings = Postings.of(tx, load_wallets(tx, [WALLET]), [first, second])
+        for hold, amount, credit in ((first, 100, None), (second, 150, None), (first, 20, tax), (first, 80, None)):
+            postings.post_hold(hold, amount, now=desk.clock.now(), credit=credit)
+        facts = {"currency": "EUR", "mode": LIVE, "node": NODE, "purpose": TransferPurpose.PURCHASE, "now": desk.clock.now()}
+        postings.book(debit=Purpose.COST_OF_GOODS, credit=supplier, amount_minor=70, **facts)  # type: ignore[arg-type]
+        postings.write()
+        postings.write()  # there is nothing left to write
+
+    desk.do(post)
+    assert desk.figures() == (650, 500, 0)
+    assert desk.findings() == []
+    with db.read() as tx:
+        after = tx.execute(
+            sa.text("SELECT wallet_after_minor FROM transfers WHERE phase = 'posted' AND hold_id IS NOT NULL ORDER BY id")
+        )
+        assert list(after.scalars()) == [900, 750, 730, 650]
+
+
+def test_postings_take_no_more_than_a_hold_has(db: Database) -> None:
+    desk = Desk(db)
+    desk.credit(1_000)
+    hold = desk.hold(100)
+
+    def post(tx: Tx, amount: int) -> None:
+        postings = Postings.of(tx, load_wallets(tx, [WALLET]), [hold])
+        postings.post_hold(hold, 60, now=desk.clock.now())
+        postings.post_hold(hold, amount, now=desk.clock.now())
+        postings.write()
+
+    with pytest.raises(HoldExceeded):
+        desk.do(lambda tx: post(tx, 41))
+    assert desk.figures() == (1_000, 900, 0)
+    desk.do(lambda tx: post(tx, 40))
+    assert desk.figures() == (900, 900, 0)

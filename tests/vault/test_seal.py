@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cardrail.kernel import Mode, PlainCode
 from cardrail.vault import (
+    BoundCodes,
     CodeOpener,
     CodeUnreadable,
     DuplicateBoundCode,
@@ -115,6 +118,30 @@ def bound(vault: Vault, codes: list[PlainCode], node: str = "main") -> list[str 
             node=node,
         )
     return [one.code for one in vault.open([allocation])]
+
+
+def test_codes_of_many_items_are_bound_at_once(vault: Vault) -> None:
+    first, second = generate_test_codes(3), generate_test_codes(2)
+    facts: dict[str, Any] = {
+        "mode": Mode.TEST,
+        "brand_id": BRAND,
+        "denomination_id": DENOMINATION,
+        "face_minor": FACE,
+        "now": vault.now,
+    }
+    with vault.db.transaction() as tx:
+        together = BoundCodes(tx, vault.keyring, node="main", actor="test")
+        ranges = [together.append(codes=codes, **facts) for codes in (first, second)]
+        assert together.split_known(BRAND, [*second, *generate_test_codes(1)])[1] == second
+        with pytest.raises(DuplicateBoundCode):
+            together.append(codes=first[:1], **facts)
+        together.write()
+        ranges.append(together.append(codes=generate_test_codes(1), **facts))
+        together.write()
+    assert [(one.first_seq, one.count) for one in ranges] == [(0, 3), (3, 2), (5, 1)]
+    assert [one.code for one in vault.open(ranges)][:5] == [one.code for one in (*first, *second)]
+    with vault.db.read() as tx:
+        assert tx.exec_driver_sql("SELECT count FROM lots").scalars().all() == [6]
 
 
 def test_bound_codes_of_a_day_share_a_lot_and_open(vault: Vault) -> None:

@@ -56,6 +56,7 @@ from cardrail.ledger.movements import (
     wallet_sums,
     wallet_totals,
 )
+from cardrail.ledger.postings import Postings
 from cardrail.ledger.read import balances, get_transfer, list_transfers, platform_balances
 from cardrail.ledger.refund import refund, refund_each
 from cardrail.ledger.store import (
@@ -96,6 +97,7 @@ __all__ = [
     "PartnerWallet",
     "Phase",
     "PlatformBalance",
+    "Postings",
     "Purpose",
     "RefundPart",
     "Transfer",

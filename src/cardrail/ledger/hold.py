@@ -54,7 +54,7 @@ def post_hold(
     hold = _moved(tx, hold_id, amount_minor, Phase.POSTED)
     balance = store.post_from_wallet(tx, hold.account, amount_minor)
     earns = credit or hold.credit
-    transfer = _ending(hold, Phase.POSTED, amount_minor, now, balance=balance, purpose=purpose, credit=earns, reference=reference)
+    transfer = ending(hold, Phase.POSTED, amount_minor, now, balance=balance, purpose=purpose, credit=earns, reference=reference)
     store.insert_transfers(tx, [store.transfer_row(transfer)])
     store.settle_promise(tx, hold.credit, amount_minor, kept=amount_minor if earns == hold.credit else 0)
     if earns != hold.credit:
@@ -70,7 +70,7 @@ def void_hold(tx: Tx, hold_id: HoldId, amount_minor: int | None = None, *, now: 
             return None
     hold = _moved(tx, hold_id, amount_minor, Phase.VOID)
     balance = store.free_in_wallet(tx, hold.account, amount_minor)
-    transfer = _ending(hold, Phase.VOID, amount_minor, now, balance=balance, purpose=TransferPurpose.VOID, credit=hold.credit)
+    transfer = ending(hold, Phase.VOID, amount_minor, now, balance=balance, purpose=TransferPurpose.VOID, credit=hold.credit)
     store.insert_transfers(tx, [store.transfer_row(transfer)])
     store.settle_promise(tx, hold.credit, amount_minor, kept=0)
     return transfer.id
@@ -134,7 +134,7 @@ def _taking(one: NewHold) -> Transfer:
     )
 
 
-def _ending(
+def ending(
     hold: Hold,
     phase: Phase,
     amount_minor: int,
@@ -145,6 +145,7 @@ def _ending(
     credit: AccountName,
     reference: str | None = None,
 ) -> Transfer:
+    """The transfer that posts or voids a part of the hold. Pure."""
     return Transfer(
         id=new_transfer_id(),
         debit=hold.account,

@@ -5,7 +5,7 @@ Locks are taken in this order: wallets by name, holds by id, then the platform's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from cardrail.kernel import HoldId, Mode, TransferId, from_micros, to_micros
-from cardrail.ledger.errors import WalletOverdrawn
+from cardrail.ledger.errors import HoldExceeded, WalletOverdrawn
 from cardrail.ledger.model import (
     AccountName,
     Balance,
@@ -124,6 +124,19 @@ def add_to_account(tx: Tx, name: AccountName, *, debits: int = 0, credits: int =
     add_to_accounts(tx, [(*_account_row(name), debits, credits, now)])
 
 
+def account_rows(
+    sums: Iterable[tuple[AccountName, int, int]], now: int
+) -> list[tuple[AccountName, str, str, str, str, str, int, int, int]]:
+    """Rows for ``add_to_accounts`` of (name, debits, credits), each account's other columns told by its name."""
+    return [(*_account_row(name), debits, credits_, now) for name, debits, credits_ in sums]
+
+
+def lock_accounts(tx: Tx, names: Iterable[AccountName]) -> None:
+    """Lock those of these accounts that exist, in the order of their names: before they are changed in any other order."""
+    if tx.dialect.name != "sqlite":  # there the file is ours
+        load_wallets(tx, names)
+
+
 _posted: Final = (
     sa.select(accounts.c.debits_posted, accounts.c.credits_posted).where(accounts.c.name == sa.bindparam("of")).with_for_update()
 )
@@ -184,6 +197,15 @@ _FREE_IN_WALLET: Final = (
     .values(debits_pending=accounts.c.debits_pending - _amount, debt_minor=_repaid(_amount))
     .returning(_balance)
 )
+_post_from_wallets: Final = Bulk(
+    sa.update(accounts)
+    .where(accounts.c.name == sa.bindparam("of"))
+    .values(
+        debits_posted=accounts.c.debits_posted + sa.bindparam("posted", type_=sa.BigInteger),
+        debits_pending=accounts.c.debits_pending - sa.bindparam("pending", type_=sa.BigInteger),
+    ),
+    ("posted", "pending", "of"),
+)
 _SET_LIMIT: Final = (
     sa.update(accounts)
     .where(accounts.c.name == sa.bindparam("of"))
@@ -204,6 +226,11 @@ def take_from_wallet(tx: Tx, name: AccountName, amount: int, debt: int) -> int:
 def post_from_wallet(tx: Tx, name: AccountName, amount: int) -> int:
     """Turn held money into spent money; the balance after that."""
     return int(tx.execute(_POST_FROM_WALLET, {"of": name, "amount": amount}).scalar_one())
+
+
+def post_from_wallets(tx: Tx, amounts: Mapping[AccountName, int]) -> None:
+    """``post_from_wallet`` of several wallets, which the caller has locked."""
+    _post_from_wallets(tx, [(amount, amount, name) for name, amount in sorted(amounts.items())])
 
 
 def free_in_wallet(tx: Tx, name: AccountName, amount: int) -> int:
@@ -404,6 +431,22 @@ def settle_promise(tx: Tx, name: AccountName, amount: int, *, kept: int) -> None
     tx.execute(_SETTLE_PROMISE, {"of": name, "amount": amount, "kept": kept})
 
 
+_settle_promises: Final = Bulk(
+    sa.update(accounts)
+    .where(accounts.c.name == sa.bindparam("of"))
+    .values(
+        credits_pending=accounts.c.credits_pending - sa.bindparam("by", type_=sa.BigInteger),
+        credits_posted=accounts.c.credits_posted + sa.bindparam("kept", type_=sa.BigInteger),
+    ),
+    ("of", "by", "kept"),
+)
+
+
+def settle_promises(tx: Tx, rows: Sequence[tuple[AccountName, int, int]]) -> None:
+    """``settle_promise`` of several accounts: (name, amount, kept)."""
+    _settle_promises(tx, rows)
+
+
 def _move_hold(column: str) -> sa.Update:
     """Add to what was posted or voided of a hold, as far as there is a rest."""
     moved = holds.c.posted_minor + holds.c.voided_minor + _amount
@@ -422,6 +465,32 @@ def move_hold(tx: Tx, hold_id: HoldId, amount: int, phase: Phase) -> bool:
     """Post or void part of a hold; False if less than that is left of it."""
     statement = _POST_HOLD if phase is Phase.POSTED else _VOID_HOLD
     return tx.execute(statement, {"of": hold_id, "amount": amount}).rowcount == 1
+
+
+_post_holds: Final = Bulk(
+    sa.update(holds)
+    .where(
+        holds.c.id == sa.bindparam("of"),
+        holds.c.posted_minor + holds.c.voided_minor + sa.bindparam("more", type_=sa.BigInteger) <= holds.c.amount_minor,
+    )
+    .values(posted_minor=holds.c.posted_minor + sa.bindparam("by", type_=sa.BigInteger)),
+    ("by", "of", "more"),
+)
+
+
+def move_holds(tx: Tx, amounts: Mapping[HoldId, int]) -> None:
+    """Post part of several holds. Raises HoldExceeded if less than that is left of one: then the transaction must not commit."""
+    if _post_holds(tx, [(amount, hold_id, amount) for hold_id, amount in sorted(amounts.items())]) != len(amounts):
+        raise HoldExceeded(holds=len(amounts))
+
+
+_HOLDS: Final = _HOLD.where(holds.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def load_holds(tx: Tx, hold_ids: Iterable[str]) -> list[Hold]:
+    """Those of these holds that exist."""
+    ids = list(hold_ids)
+    return [_hold(row) for row in tx.execute(_HOLDS, {"ids": ids})] if ids else []
 
 
 def load_hold(tx: Tx, hold_id: HoldId) -> Hold | None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cardrail.catalog import CatalogCache
 from cardrail.kernel import Clock, Mode
 from cardrail.orders.save import Books
 from cardrail.sourcing import Connectors, Listing, Route, Supplier, SupplierState, simulated_listing
-from cardrail.storage import Database, GroupWriter, Journal, JournalAttempt, JournalEntry, Tx
+from cardrail.storage import BatchWriter, Database, GroupWriter, Journal, JournalAttempt, JournalEntry, Tx
 
 T = TypeVar("T")
+Request = TypeVar("Request")
 
 PATIENCE_SECONDS: Final = 60.0
 """How long an item waits for suppliers that are only busy, before what they should have brought is given up."""
+
+
+TOGETHER_MAX: Final = {"sqlite": 8, "postgresql": 16}
+"""Suppliers' answers that are written down in one transaction: some ten milliseconds, for which the order lane may have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,23 @@ class Buying:
     patience_seconds: float = PATIENCE_SECONDS
     _journal_guard: threading.Lock = field(default_factory=threading.Lock)
     _writer: GroupWriter = field(init=False)
+    _together: BatchWriter[Any, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_writer", GroupWriter(self.db))
+        object.__setattr__(self, "_together", BatchWriter(self._writer, TOGETHER_MAX[self.db.backend]))
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run a transaction of this work; on SQLite several threads' share a commit."""
         return self._writer.run(work)
+
+    def write_together(self, key: str, request: Request, handler: Callable[[Tx, Sequence[Request]], Sequence[T]]) -> T:
+        """The handler's outcome for this request, in one transaction with others that wait at that moment, each key once.
+
+        There is one such handler.
+        """
+        outcome: T = self._together.run(key, request, handler)
+        return outcome
 
     def write_journal(self, entries: Sequence[JournalEntry | JournalAttempt]) -> None:
         """Append lines; several threads buy at once."""

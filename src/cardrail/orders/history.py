@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -48,13 +50,50 @@ def record(
     data: dict[str, Any] | None = None,
 ) -> None:
     """Append one step to the order's history."""
-    row = (
+    insert_events(tx, [_step(order, kind, store.next_step(tx, order.id), before, because, actor=actor, now=now, data=data)])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An order whose sums, items or state were set, and not written."""
+
+    order: Order
+    before: OrderState
+    """The state that its row has."""
+    because: str
+    now: int
+
+
+def write_changes(tx: Tx, changes: Sequence[Change], *, actor: str) -> None:
+    """Write these orders, each once, and an event for each whose state is another one now. Their rows are locked by the caller."""
+    store.update_orders(tx, [(one.order, one.order.version) for one in changes])
+    told = [one for one in changes if one.order.state is not one.before]
+    steps = store.next_steps(tx, [one.order.id for one in told])
+    rows = [
+        _step(one.order, EVENT_OF_STATE[one.order.state], steps[one.order.id], one.before, one.because, actor=actor, now=one.now)
+        for one in told
+    ]
+    insert_events(tx, rows)
+
+
+def _step(
+    order: Order,
+    kind: str,
+    step: int,
+    before: OrderState | None,
+    because: str,
+    *,
+    actor: str,
+    now: int,
+    data: dict[str, Any] | None = None,
+) -> tuple[Any, ...]:
+    return (
         new_event_id(),
         kind,
         order.partner_id,
         order.mode.value,
         order.id,
-        store.next_step(tx, order.id),
+        step,
         before.value if before else None,
         order.state.value,
         because,
@@ -62,4 +101,3 @@ def record(
         now,
         msgspec.json.encode(data).decode() if data else None,
     )
-    insert_events(tx, [row])

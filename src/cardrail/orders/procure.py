@@ -94,7 +94,7 @@ from cardrail.sourcing import (
     sound_seconds,
     within,
 )
-from cardrail.storage import Tx, is_unique_violation, open_restores
+from cardrail.storage import Tx, is_unique_violation, open_restores, read_version
 
 log = structlog.get_logger("cardrail.procure")
 
@@ -118,6 +118,7 @@ class _Ask:
     supplier: Supplier
     about: LookupRequest
     order: Order
+    snapshot: CatalogSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,12 @@ def procure_order(buying: Buying, order_id: OrderId, round_: int | None = None) 
 
     ``round_`` is that of the visit that was ordered: where another one has been here since, and nothing is due, this one leaves at once.
     """
-    snapshot = buying.catalog.refresh()
     for _ in range(ROUNDS_MAX):
-        todo = _next_in_tx(buying, snapshot, order_id, round_)
+        todo = _next_in_tx(buying, order_id, round_)
         if isinstance(todo, Rest):
             return todo
         if isinstance(todo, _Ask):
-            if _call(buying, snapshot, todo):
+            if _call(buying, todo):
                 return Rest(None)
         elif isinstance(todo, _Close):
             close_item(buying, order_id, todo.line, todo.because, todo.attempts)
@@ -165,13 +165,11 @@ def procure_order(buying: Buying, order_id: OrderId, round_: int | None = None) 
     return Rest(_now(buying), 0)
 
 
-def _next_in_tx(
-    buying: Buying, snapshot: CatalogSnapshot, order_id: OrderId, round_: int | None
-) -> _Ask | _Close | _Review | Rest:
+def _next_in_tx(buying: Buying, order_id: OrderId, round_: int | None) -> _Ask | _Close | _Review | Rest:
     """``_next``, again where another order took the one place of its kind at a supplier that is asked by match."""
     for _ in range(3):
         try:
-            return buying.write(lambda tx: _next(tx, buying, snapshot, order_id, round_))
+            return buying.write(lambda tx: _next(tx, buying, order_id, round_))
         except Exception as error:
             if not is_unique_violation(error):
                 raise
@@ -181,9 +179,7 @@ def _next_in_tx(
 # --- what is to be done -----------------------------------------------------------------------------------------------
 
 
-def _next(
-    tx: Tx, buying: Buying, snapshot: CatalogSnapshot, order_id: OrderId, round_: int | None
-) -> _Ask | _Close | _Review | Rest:
+def _next(tx: Tx, buying: Buying, order_id: OrderId, round_: int | None) -> _Ask | _Close | _Review | Rest:
     procurements = load_procurements(tx, order_id, lock=True)
     left = [one for one in procurements if one.state is not ProcurementState.DONE]
     now = _now(buying)
@@ -191,6 +187,7 @@ def _next(
         return Rest(None)
     (order,) = store.load_orders(tx, [order_id])
     attempts = load_attempts(tx, order_id)
+    snapshot = buying.catalog.ensure(tx, read_version(tx, "catalog"), from_micros(now).date())
     visit = _Visit(tx, buying, snapshot, order, now)
     for waiting in left:
         own = [one for one in attempts if one.line == waiting.line]
@@ -267,7 +264,7 @@ class _Visit:
         until = now + micros(abilities.call_seconds + GRACE_SECONDS)
         leased = replace(attempt, look_at=until, leased_until=until)
         save_attempt(self.tx, leased, from_state=attempt.state)
-        return _Ask(how, leased, supplier, about, self.order)
+        return _Ask(how, leased, supplier, about, self.order, self.snapshot)
 
     def purchase(self, item: OrderItem, waiting: Procurement, attempts: list[Attempt]) -> _Ask | _Close | None:
         """The next purchase for the item, its attempt written; None if there is none to make now."""
@@ -304,7 +301,7 @@ class _Visit:
         if step.listing.health.breaker != "closed":
             save_health(self.tx, let_through(load_health(self.tx, supplier.id, lock=True), self.now))
         save_procurement(self.tx, replace(waiting, wake_at=attempt.look_at))
-        return _Ask("place", attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order)
+        return _Ask("place", attempt, supplier, _about(self.tx, self.order, item, attempt, supplier), self.order, self.snapshot)
 
     def _lacks_fields(self, item: OrderItem) -> bool:
         """Whether the fields without which it cannot be bought are gone: they are erased with a customer."""
@@ -432,7 +429,7 @@ def _about(
 # --- the call ---------------------------------------------------------------------------------------------------------
 
 
-def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
+def _call(buying: Buying, ask: _Ask) -> bool:
     """Call the supplier, and write down what came of it; whether the order is done. No transaction is open while it is called."""
     connector, abilities = buying.connectors.of(ask.supplier), buying.connectors.abilities(ask.supplier)
     if ask.how == "place":
@@ -440,13 +437,13 @@ def _call(buying: Buying, snapshot: CatalogSnapshot, ask: _Ask) -> bool:
     if ask.how == "place" and _now(buying) > ask.attempt.asked_at + micros(BEGIN_WITHIN_SECONDS):
         refused = Refused("this process was stopped before it could ask", RefusalKind.UNREACHABLE)
         late = Call(refused, lambda one, now: after_place(one, refused, abilities, now), None)
-        return receive(buying, snapshot, ask.order, ask.attempt, late)
+        return receive(buying, ask.snapshot, ask.order, ask.attempt, late)
     started = time.monotonic()
     with within(abilities.call_seconds):  # later somebody else may take it for interrupted
         call = _CALLS[ask.how](connector, ask.about, abilities)
     took = int((time.monotonic() - started) * 1_000_000)
     call = replace(call, latency_us=took if ask.how == "place" else None, open_us=micros(abilities.breaker_seconds))
-    return receive(buying, snapshot, ask.order, ask.attempt, call)
+    return receive(buying, ask.snapshot, ask.order, ask.attempt, call)
 
 
 def _place(connector: Connector, about: LookupRequest, abilities: Capabilities) -> Call:

@@ -524,3 +524,18 @@ def load_endings(tx: Tx, ids: Iterable[str]) -> dict[str, int]:
 def next_step(tx: Tx, subject_id: str) -> int:
     """The place of the next event in a subject's history; the subject's row is locked by the caller."""
     return int(tx.execute(_LAST_STEP, {"of": subject_id}).scalar_one()) + 1
+
+
+_LAST_STEPS: Final = (
+    sa.select(events.c.subject_id, sa.func.max(events.c.subject_seq))
+    .where(events.c.subject_id.in_(sa.bindparam("ids", expanding=True)))
+    .group_by(events.c.subject_id)
+)
+
+
+def next_steps(tx: Tx, subject_ids: Sequence[str]) -> dict[str, int]:
+    """``next_step`` of several subjects."""
+    if not subject_ids:
+        return {}
+    last = {subject_id: int(step) for subject_id, step in tx.execute(_LAST_STEPS, {"ids": list(subject_ids)})}
+    return {one: last.get(one, 0) + 1 for one in subject_ids}

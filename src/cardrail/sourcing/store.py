@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, Final
@@ -35,7 +36,7 @@ from cardrail.sourcing.tables import (
     supplier_products,
     suppliers,
 )
-from cardrail.storage import Tx, bulk_insert
+from cardrail.storage import Bulk, Tx, bulk_insert
 
 _json = msgspec.json.Encoder()
 _story = msgspec.json.Decoder(tuple[tuple[int, str], ...]).decode
@@ -129,10 +130,18 @@ _HEALTH: Final = sa.select(*[supplier_health.c[name] for name in _HEALTH_COLUMNS
     supplier_health.c.supplier_id == sa.bindparam("of")
 )
 _LOCK_HEALTH: Final = _HEALTH.with_for_update()
-_SAVE_HEALTH: Final = (
+_HEALTH_CHANGES: Final = tuple([name for name in _HEALTH_COLUMNS if name != "supplier_id"])
+_save_healths: Final = Bulk(
     sa.update(supplier_health)
     .where(supplier_health.c.supplier_id == sa.bindparam("of"))
-    .values({name: sa.bindparam(f"to_{name}") for name in _HEALTH_COLUMNS if name != "supplier_id"})
+    .values({name: sa.bindparam(f"to_{name}") for name in _HEALTH_CHANGES}),
+    (*[f"to_{name}" for name in _HEALTH_CHANGES], "of"),
+)
+_LOCK_HEALTHS: Final = (
+    sa.select(*[supplier_health.c[name] for name in _HEALTH_COLUMNS])
+    .where(supplier_health.c.supplier_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(supplier_health.c.supplier_id)
+    .with_for_update()
 )
 
 
@@ -142,10 +151,23 @@ def load_health(tx: Tx, supplier_id: str, *, lock: bool = False) -> Health:
     return Health(*row) if row is not None else Health(supplier_id)
 
 
+def lock_healths(tx: Tx, supplier_ids: Iterable[str]) -> dict[str, Health]:
+    """What is known of these suppliers, locked in the order of their ids; a fresh one where nothing is."""
+    ids = sorted(set(supplier_ids))
+    if not ids:
+        return {}
+    found = [Health(*row) for row in tx.execute(_LOCK_HEALTHS, {"ids": ids})]
+    return {one: Health(one) for one in ids} | {one.supplier_id: one for one in found}
+
+
 def save_health(tx: Tx, one: Health) -> None:
     """Write it whole; the caller has locked it."""
-    values = {f"to_{name}": getattr(one, name) for name in _HEALTH_COLUMNS if name != "supplier_id"}
-    tx.execute(_SAVE_HEALTH, {"of": one.supplier_id, **values})
+    save_healths(tx, [one])
+
+
+def save_healths(tx: Tx, health: Iterable[Health]) -> None:
+    """Write them whole; the caller has locked them."""
+    _save_healths(tx, [(*[getattr(one, name) for name in _HEALTH_CHANGES], one.supplier_id) for one in health])
 
 
 # --- what they sell ---------------------------------------------------------------------------------------------------
@@ -425,6 +447,22 @@ def load_procurements(tx: Tx, order_id: str, *, lock: bool = False) -> list[Proc
     return [_procurement(row) for row in tx.execute(_LOCK_OF_ORDER if lock else _OF_ORDER, {"of": order_id})]
 
 
+_LOCK_OF_ORDERS: Final = (
+    sa.select(procurements)
+    .where(procurements.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(procurements.c.order_id, procurements.c.line)
+    .with_for_update()
+)
+
+
+def lock_procurements(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[Procurement]]:
+    """The items of these orders that wait, or waited, for suppliers, by order."""
+    found: dict[str, list[Procurement]] = defaultdict(list)
+    for row in tx.execute(_LOCK_OF_ORDERS, {"ids": list(order_ids)}):
+        found[row.order_id].append(_procurement(row))
+    return found
+
+
 _OVERDUE: Final = (
     sa.select(procurements.c.order_id, sa.func.max(procurements.c.round).label("round"))
     .where(procurements.c.state != ProcurementState.DONE.value, procurements.c.wake_at < sa.bindparam("before"))
@@ -439,26 +477,28 @@ def overdue(tx: Tx, before: int, limit: int) -> list[tuple[str, int]]:
     return [(row.order_id, row.round) for row in tx.execute(_OVERDUE, {"before": before, "max": limit})]
 
 
-_SAVE_PROCUREMENT: Final = (
+_PROCUREMENT_CHANGES: Final = ("state", "delivered", "wake_at", "round", "trace")
+_save_procurements: Final = Bulk(
     sa.update(procurements)
     .where(procurements.c.order_id == sa.bindparam("of"), procurements.c.line == sa.bindparam("of_line"))
-    .values({name: sa.bindparam(f"to_{name}") for name in ("state", "delivered", "wake_at", "round", "trace")})
+    .values({name: sa.bindparam(f"to_{name}") for name in _PROCUREMENT_CHANGES}),
+    (*[f"to_{name}" for name in _PROCUREMENT_CHANGES], "of", "of_line"),
 )
 
 
 def save_procurement(tx: Tx, one: Procurement) -> None:
     """Write how the item stands; the caller has locked it."""
-    tx.execute(
-        _SAVE_PROCUREMENT,
-        {
-            "of": one.order_id,
-            "of_line": one.line,
-            "to_state": one.state.value,
-            "to_delivered": one.delivered,
-            "to_wake_at": one.wake_at,
-            "to_round": one.round,
-            "to_trace": story_text(one.trace),
-        },
+    save_procurements(tx, [one])
+
+
+def save_procurements(tx: Tx, changed: Iterable[Procurement]) -> None:
+    """Write how the items stand; the caller has locked them."""
+    _save_procurements(
+        tx,
+        [
+            (one.state.value, one.delivered, one.wake_at, one.round, story_text(one.trace), one.order_id, one.line)
+            for one in changed
+        ],
     )
 
 
@@ -490,30 +530,27 @@ _KNOWN_IDS: Final = sa.select(attempts.c.supplier_order_id).where(
     attempts.c.id != sa.bindparam("but"),
     attempts.c.asked_at >= sa.bindparam("since"),
 )
-_SAVE_ATTEMPT: Final = (
+_ATTEMPT_CHANGES: Final = (
+    "state",
+    "match_key",
+    "supplier_order_id",
+    "refusal",
+    "delivered",
+    "cost_minor",
+    "cost_currency",
+    "answered_at",
+    "look_at",
+    "leased_until",
+    "looks",
+    "misses",
+    "deadline_at",
+    "story",
+)
+_save_attempts: Final = Bulk(
     sa.update(attempts)
     .where(attempts.c.id == sa.bindparam("of"), attempts.c.state == sa.bindparam("from_state"))
-    .values(
-        {
-            name: sa.bindparam(f"to_{name}")
-            for name in (
-                "state",
-                "match_key",
-                "supplier_order_id",
-                "refusal",
-                "delivered",
-                "cost_minor",
-                "cost_currency",
-                "answered_at",
-                "look_at",
-                "leased_until",
-                "looks",
-                "misses",
-                "deadline_at",
-                "story",
-            )
-        }
-    )
+    .values({name: sa.bindparam(f"to_{name}") for name in _ATTEMPT_CHANGES}),
+    (*[f"to_{name}" for name in _ATTEMPT_CHANGES], "of", "from_state"),
 )
 
 
@@ -534,28 +571,49 @@ def save_attempt(tx: Tx, one: Attempt, *, from_state: AttemptState) -> bool:
 
     One whose number at the supplier is known is not looked for by match any more: another like it can be told from it.
     """
-    written = tx.execute(
-        _SAVE_ATTEMPT,
-        {
-            "of": one.id,
-            "from_state": from_state.value,
-            "to_state": one.state.value,
-            "to_match_key": one.match_key if one.supplier_order_id is None else None,
-            "to_supplier_order_id": one.supplier_order_id,
-            "to_refusal": one.refusal,
-            "to_delivered": one.delivered,
-            "to_cost_minor": one.cost_minor,
-            "to_cost_currency": one.cost_currency,
-            "to_answered_at": one.answered_at,
-            "to_look_at": one.look_at,
-            "to_leased_until": one.leased_until,
-            "to_looks": one.looks,
-            "to_misses": one.misses,
-            "to_deadline_at": one.deadline_at,
-            "to_story": story_text(one.story),
-        },
+    return save_attempts(tx, [(one, from_state)]) == 1
+
+
+def save_attempts(tx: Tx, changed: Iterable[tuple[Attempt, AttemptState]]) -> int:
+    """``save_attempt`` of several, each with the state that it had; how many were written."""
+    return _save_attempts(tx, [_attempt_changes(one, from_state) for one, from_state in changed])
+
+
+def _attempt_changes(one: Attempt, from_state: AttemptState) -> tuple[Any, ...]:
+    return (
+        one.state.value,
+        one.match_key if one.supplier_order_id is None else None,
+        one.supplier_order_id,
+        one.refusal,
+        one.delivered,
+        one.cost_minor,
+        one.cost_currency,
+        one.answered_at,
+        one.look_at,
+        one.leased_until,
+        one.looks,
+        one.misses,
+        one.deadline_at,
+        story_text(one.story),
+        one.id,
+        from_state.value,
     )
-    return written.rowcount == 1
+
+
+_LOCK_ATTEMPTS_OF: Final = (
+    sa.select(attempts)
+    .where(attempts.c.order_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(attempts.c.order_id, attempts.c.line, attempts.c.n)
+    .with_for_update()
+)
+
+
+def lock_attempts(tx: Tx, order_ids: Iterable[str]) -> dict[str, list[Attempt]]:
+    """The attempts of these orders, by line and number, by order."""
+    found: dict[str, list[Attempt]] = defaultdict(list)
+    for row in tx.execute(_LOCK_ATTEMPTS_OF, {"ids": list(order_ids)}):
+        found[row.order_id].append(_attempt(row))
+    return found
 
 
 def load_attempts(tx: Tx, order_id: str) -> list[Attempt]:

@@ -60,7 +60,7 @@ from cardrail.storage.follow import (
     read_events,
     read_types,
 )
-from cardrail.storage.grouped import GroupWriter
+from cardrail.storage.grouped import BatchWriter, GroupWriter
 from cardrail.storage.journal import (
     Journal,
     JournalAttempt,
@@ -94,6 +94,7 @@ __all__ = [
     "BackupTooNew",
     "BackupUnreadable",
     "BackupUnwritable",
+    "BatchWriter",
     "Bulk",
     "Check",
     "CopyRefused",

@@ -10,13 +10,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from cardrail.kernel import OutcomeUnknown, Unavailable
 from cardrail.storage.database import Database, Tx, in_tx
 
 T = TypeVar("T")
+Request = TypeVar("Request")
+Outcome = TypeVar("Outcome")
 
 GROUP_MAX: Final = 32
 GROUP_MIN: Final = 2
@@ -103,3 +106,84 @@ class GroupWriter:
             entry.result = in_tx(self._db, entry.work)
         except Exception as error:  # likewise
             entry.error = error
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    key: object
+    request: Any
+    is_done: bool = False
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+class BatchWriter(Generic[Request, Outcome]):
+    """Requests of many threads to one handler, several at a time in one transaction: what it reads and writes, it does once for all.
+
+    There is one transaction at a time, and nobody waits for others to come: who comes while it runs is in the next one. Requests of the
+    same key are never in one transaction.
+    """
+
+    def __init__(self, writer: GroupWriter, most: int) -> None:
+        self._writer = writer
+        self._most = most
+        self._waiting: deque[_Request] = deque()
+        self._guard = threading.Lock()
+        self._turn = threading.Lock()
+
+    def run(self, key: object, request: Request, handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> Outcome:
+        """The handler's outcome for this request, committed. It gives one for each, in order, and has no other effects.
+
+        If it raises, nothing of the batch was written: then each is done alone, and this raises what its own request came to.
+        Raises Unavailable when the database cannot answer, OutcomeUnknown when its answer to the commit was lost.
+        """
+        entry = _Request(key, request)
+        with self._guard:
+            self._waiting.append(entry)
+        with self._turn:
+            while not entry.is_done:
+                self._serve(handler)
+        if entry.error is not None:
+            raise entry.error
+        outcome: Outcome = entry.outcome
+        return outcome
+
+    def _serve(self, handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> None:
+        batch = self._next()
+        try:
+            self._write(batch, handler)
+        except BaseException as fault:  # whoever waits must not wait for ever
+            for entry in batch:
+                entry.error = entry.error or fault
+            raise
+        finally:
+            for entry in batch:
+                entry.is_done = True
+
+    def _next(self) -> list[_Request]:
+        """The oldest that wait, each key once, in the order in which they came."""
+        found: dict[object, _Request] = {}
+        later: list[_Request] = []
+        with self._guard:
+            while self._waiting and len(found) < self._most:
+                entry = self._waiting.popleft()
+                if found.setdefault(entry.key, entry) is not entry:
+                    later.append(entry)
+            self._waiting.extendleft(reversed(later))
+        return list(found.values())
+
+    def _write(self, batch: list[_Request], handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> None:
+        try:
+            outcomes = self._writer.run(lambda tx: handler(tx, [one.request for one in batch]))
+        except (OutcomeUnknown, Unavailable) as error:  # raised where the requests were handed in
+            for entry in batch:
+                entry.error = error
+        except Exception as error:  # likewise, once each was tried alone
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for entry in batch:
+                self._write([entry], handler)
+        else:
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                entry.outcome = outcome

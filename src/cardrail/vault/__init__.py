@@ -1,7 +1,7 @@
 """The vault: codes sealed in lots, sold by moving the head of a slice, opened only for whoever bought them."""
 
 from cardrail.vault.block import block_code, revoke_code, unblock_code, undo_import
-from cardrail.vault.bound import append_bound_codes
+from cardrail.vault.bound import BoundCodes, append_bound_codes
 from cardrail.vault.errors import (
     CodeAlreadyInStock,
     CodeAlreadySold,
@@ -88,6 +88,7 @@ __all__ = [
     "VAULT_CHECKS",
     "Allocation",
     "BadLine",
+    "BoundCodes",
     "CodeAlreadyInStock",
     "CodeAlreadySold",
     "CodeException",

@@ -617,7 +617,7 @@ def delete_lot(tx: Tx, lot_id: str) -> None:
 
 
 _BOUND_LOT = (
-    sa.select(lots.c.id, lots.c.wrapped_key, lots.c.master_key)
+    sa.select(lots.c.id, lots.c.wrapped_key, lots.c.master_key, lots.c.count)
     .where(
         lots.c.denomination_id == sa.bindparam("denomination"),
         lots.c.kind == LotKind.BOUND.value,
@@ -629,16 +629,15 @@ _BOUND_LOT = (
     )
     .order_by(lots.c.id)
     .limit(1)
+    .with_for_update()
 )
-_GROW = (
-    sa.update(lots).where(lots.c.id == sa.bindparam("of")).values(count=lots.c.count + sa.bindparam("by")).returning(lots.c.count)
-)
+_GROW = sa.update(lots).where(lots.c.id == sa.bindparam("of")).values(count=lots.c.count + sa.bindparam("by"))
 
 
-def find_bound_lot(
+def lock_bound_lot(
     tx: Tx, *, mode: Mode, brand_id: str, denomination_id: str, face_minor: int, source: str
-) -> tuple[str, bytes, int] | None:
-    """(id, wrapped key, master key) of the day's lot of bound codes."""
+) -> tuple[str, bytes, int, int] | None:
+    """(id, wrapped key, master key, codes) of the day's lot of bound codes. Others who add to it wait."""
     values = {
         "denomination": denomination_id,
         "in_mode": mode.value,
@@ -647,12 +646,12 @@ def find_bound_lot(
         "from_source": source,
     }
     row = tx.execute(_BOUND_LOT, values).first()
-    return (row[0], row[1], row[2]) if row is not None else None
+    return (row[0], row[1], row[2], row[3]) if row is not None else None
 
 
-def grow_lot(tx: Tx, lot_id: str, by: int) -> int:
-    """Make room for more codes; returns the first new seq. Others who grow the lot wait."""
-    return int(tx.execute(_GROW, {"of": lot_id, "by": by}).scalar_one()) - by
+def grow_lot(tx: Tx, lot_id: str, by: int) -> None:
+    """Count codes that were added to a lot, which the caller has locked or made."""
+    tx.execute(_GROW, {"of": lot_id, "by": by})
 
 
 def brand_ids(tx: Tx) -> list[str]:
