@@ -134,7 +134,7 @@ _is_same: Final = sa.or_(
     sa.and_(_is_order, _o.purpose.in_(_TAKEN_BY_ORDER)),
     sa.and_(_is_refund, _o.purpose == TransferPurpose.REFUND.value, _o.created_at == _t.created_at),
 )
-_is_first: Final = ~sa.exists().where(_o.order_id == _t.order_id, _o.partner_id == _t.partner_id, _o.id < _t.id, _is_same)
+_is_first: Final = ~sa.exists().where(_o.order_id == _t.order_id, _o.id < _t.id, _is_same)
 _takes_in: Final = sa.and_(_t.phase == Phase.POSTED.value, _t.credit == _wallet_name)
 _FIRSTS: Final = sa.select(_t.id, _t.order_id).where(_is_first)
 """The first transfer of each entry, which has its id and its direction."""
@@ -166,10 +166,18 @@ def _slice_by_id(
 
 def _entries_of(tx: Tx, own: Sequence[sa.ColumnElement[bool]], firsts: Sequence[Any], descending: bool) -> list[WalletEntry]:
     """The entries that begin with these transfers."""
-    ids = [row.id for row in firsts]
-    whose = sa.or_(_t.id.in_(ids), _t.order_id.in_({row.order_id for row in firsts if row.order_id is not None}))
-    wanted = set(ids)
-    found = [_entry(row) for row in tx.execute(_ENTRIES.where(*own, whose)) if row.id in wanted]
+    orders = sorted({row.order_id for row in firsts if row.order_id is not None})
+    single = [row.id for row in firsts if row.order_id is None]
+    wanted = {row.id for row in firsts}
+    both = [
+        _t.order_id.in_(orders),
+        sa.and_(_t.order_id.is_(None), _t.id.in_(single)),
+    ]  # one by one: an OR reads all of the partner's
+    beside = [
+        _t.partner_id.is_not(None),
+        *own[1:],
+    ]  # an order is one partner's; named, his index would be taken, and all of it read
+    found = [_entry(row) for whose in both for row in tx.execute(_ENTRIES.where(*beside, whose)) if row.id in wanted]
     return sorted(found, key=lambda one: one.id, reverse=descending)
 
 
@@ -239,9 +247,9 @@ def _moved(tx: Tx, partner_id: str, mode: Mode, since: str, before: str | None) 
         return None
     moved = _kinds(tx, [*fresh, _t.order_id.is_(None)])
     for start in range(0, len(orders), PIECE):
-        touched = _t.order_id.in_(orders[start : start + PIECE])
-        moved.update(_kinds(tx, [*old, touched]))
-        moved.subtract(_kinds(tx, [*own, touched, _t.id < since]))
+        touched = [_t.order_id.in_(orders[start : start + PIECE]), _t.partner_id.is_not(None), _t.mode == mode.value]
+        moved.update(_kinds(tx, touched if before is None else [*touched, _t.id < before]))
+        moved.subtract(_kinds(tx, [*touched, _t.id < since]))
     return moved
 
 
