@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
-from cardrail.kernel import PlainCode
+from cardrail.kernel import Mode, PlainCode, to_micros
 from cardrail.orders import Order
 from cardrail.storage import Tx, metadata
+from cardrail.vault import append_bound_codes
 from tests.sourcing.build import Supplied, of
 from tests.sourcing.fake import ScriptedSupplier, Sold
 
@@ -69,10 +71,7 @@ def test_each_order_comes_to_what_it_would_have_come_to_alone(shop: Supplied) ->
 
 
 def test_a_code_that_two_answers_bring_is_given_out_once(shop: Supplied) -> None:
-    fake = _Repeating("A")
-    shop.supplier("A")
-    shop.connectors.put(shop.suppliers["A"], fake)
-    shop.fakes["A"] = fake
+    fake = repeating(shop)
     orders = [shop.order("CARD", 1) for _ in range(3)]
     assert visit_together(shop, fake, orders) == [None] * 3
     done = [shop.stands(one) for one in orders]
@@ -95,10 +94,59 @@ def test_one_answer_that_cannot_be_written_takes_no_other_with_it(shop: Supplied
     assert [of(shop.attempts(one)) for one in orders][1] == [("asking", 1, 0)]
 
 
+@pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_code_that_somebody_stores_at_the_same_moment_takes_no_other_of_its_answer_with_it(shop: Supplied) -> None:
+    fake = repeating(shop)
+    order, called = shop.order("CARD", 2), threading.Event()
+    fake.meanwhile.append(lambda: called.wait(LONG))
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+    with shop.db.transaction() as tx:
+        store_elsewhere(shop, tx, "EARLIER")
+    with ThreadPoolExecutor(1) as threads:
+        with shop.db.transaction() as tx:  # nobody sees it before this ends
+            visit = threads.submit(shop.visit, order)
+            while not fake.asked:
+                pass
+            store_elsewhere(shop, tx, "THE-SAME")
+            called.set()
+            while not tx.execute(waiting).scalar_one() and not visit.done():
+                pass
+        assert visit.exception(LONG) is None
+    assert of(shop.attempts(order))[0] == ("delivered", 2, 1)
+
+
+def store_elsewhere(shop: Supplied, tx: Tx, code: str) -> None:
+    """Bind a code as another process would."""
+    offer = shop.catalog.current().offer("CARD")
+    assert offer is not None
+    assert offer.face_minor is not None
+    append_bound_codes(
+        tx,
+        shop.shop.books.keyring,
+        mode=Mode.LIVE,
+        brand_id=offer.brand_id,
+        denomination_id=offer.denomination_id,
+        face_minor=offer.face_minor,
+        codes=[PlainCode(code)],
+        now=to_micros(shop.clock.now()),
+        actor="test",
+        node="another",
+    )
+
+
+def repeating(shop: Supplied) -> _Repeating:
+    """A supplier whose every answer begins with the same code."""
+    fake = _Repeating("A")
+    shop.supplier("A")
+    shop.connectors.put(shop.suppliers["A"], fake)
+    shop.fakes["A"] = fake
+    return fake
+
+
 class _Repeating(ScriptedSupplier):
-    """It sells the same code to everybody."""
+    """Everybody's first code is the same."""
 
     def _sell(self, request: Any, count: int, *, is_ready: bool) -> Sold:
         sold = super()._sell(request, count, is_ready=is_ready)
-        sold.codes[:] = [PlainCode("THE-SAME")]
+        sold.codes[0] = PlainCode("THE-SAME")
         return sold

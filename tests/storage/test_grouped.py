@@ -143,3 +143,29 @@ def test_what_waits_is_done_in_one_transaction_but_a_key_is_in_it_once(db: Datab
         go.set()
         assert [one.result(5) for one in running] == ["first", "a1", "b1", "a2", "c1", "d1"]
     assert seen == [["first"], ["a1", "b1", "c1"], ["a2", "d1"]]
+
+
+@pytest.mark.parametrize("backend", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_request_that_waits_for_somebody_takes_no_other_with_it(db: Database) -> None:
+    writer: BatchWriter[str, str] = BatchWriter(GroupWriter(db), 8)
+    begun, go = threading.Event(), threading.Event()
+    touch = sa.text("INSERT INTO versions VALUES (:of, 1) ON CONFLICT (name) DO UPDATE SET value = versions.value + 1")
+
+    def handle(tx: Tx, requests: Sequence[str]) -> Sequence[str]:
+        tx.exec_driver_sql("SET LOCAL lock_timeout = 20")
+        for one in requests:
+            tx.execute(touch, {"of": one})
+        begun.set()
+        go.wait(5)
+        return requests
+
+    with db.transaction() as other, ThreadPoolExecutor(4) as threads:
+        other.execute(touch, {"of": "b"})
+        leader = threads.submit(writer.run, "", "first", handle)
+        assert begun.wait(5)
+        running = [threads.submit(writer.run, name, name, handle) for name in "abc"]
+        while len(writer._waiting) < len(running):
+            pass
+        go.set()
+        raised = [type(one.exception(30)).__name__ for one in (leader, *running)]
+    assert raised == ["NoneType", "NoneType", "Unavailable", "NoneType"]

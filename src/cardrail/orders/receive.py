@@ -58,7 +58,7 @@ from cardrail.sourcing import (
     tell_supplier,
     told,
 )
-from cardrail.storage import Tx
+from cardrail.storage import Tx, is_unique_violation
 from cardrail.vault import NEVER, Allocation, BoundCodes, ExceptionKind, append_bound_codes, mark_exceptions, stock_late_codes
 
 log = structlog.get_logger("cardrail.procure")
@@ -100,10 +100,24 @@ def receive(buying: Buying, snapshot: CatalogSnapshot, seen: Order, asked: Attem
     are kept whatever the attempt has come to, unless they are there.
     """
     answer = _Answer(snapshot, seen, asked, call, buying.clock.now())
-    changed, is_done = buying.write_together(seen.id, answer, lambda tx, answers: _receive(tx, buying, answers))
+    changed, is_done = _receive_together(buying, answer)
     if changed is not None:
         buying.write_journal([journal_entry(changed, to_micros(answer.now))])
     return is_done
+
+
+def _receive_together(buying: Buying, answer: _Answer) -> tuple[Order | None, bool]:
+    """``_receive``, again where somebody else stored one of its codes at the same moment: now it is seen that the vault has it."""
+
+    def write() -> tuple[Order | None, bool]:
+        return buying.write_together(answer.seen.id, answer, lambda tx, answers: _receive(tx, buying, answers))
+
+    try:
+        return write()
+    except Exception as error:
+        if not is_unique_violation(error):
+            raise
+    return write()
 
 
 def _receive(tx: Tx, buying: Buying, answers: Sequence[_Answer]) -> list[tuple[Order | None, bool]]:

@@ -183,24 +183,24 @@ def _check_open(tx: Tx) -> None:
         raise Unavailable
 
 
-def in_tx(db: Database, work: Callable[[Tx], T]) -> T:
-    """Run ``work`` in a transaction, again if somebody was in the way (5 tries with jitter). It must have no other effects.
+def in_tx(db: Database, work: Callable[[Tx], T], *, tries: int = TRIES_MAX) -> T:
+    """Run ``work`` in a transaction, again if somebody was in the way (with jitter). It must have no other effects.
 
     Raises Unavailable when the database cannot answer: nothing was changed.
     """
-    return retrying(lambda: _once(db, work))
+    return retrying(lambda: _once(db, work), tries=tries)
 
 
-def retrying(run: Callable[[], T]) -> T:
+def retrying(run: Callable[[], T], *, tries: int = TRIES_MAX) -> T:
     """Call ``run``, which owns its transaction, again after a serialization failure, a deadlock or a lock time-out."""
-    for attempt in range(1, TRIES_MAX + 1):
+    for attempt in range(1, tries + 1):
         try:
             return run()
         except OutcomeUnknown:
             raise
         except Exception as error:
             fault = fault_of(error)
-            if fault is Fault.AWAY or (fault is Fault.AGAIN and attempt == TRIES_MAX):
+            if fault is Fault.AWAY or (fault is Fault.AGAIN and attempt == tries):
                 raise Unavailable from error
             if fault is not Fault.AGAIN:
                 raise

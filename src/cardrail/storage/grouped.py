@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from cardrail.kernel import OutcomeUnknown, Unavailable
-from cardrail.storage.database import Database, Tx, in_tx
+from cardrail.storage.database import TRIES_MAX, Database, Tx, in_tx
+from cardrail.storage.faults import Fault, fault_of
 
 T = TypeVar("T")
 Request = TypeVar("Request")
@@ -48,14 +49,19 @@ class GroupWriter:
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
-    def run(self, work: Callable[[Tx], T]) -> T:
+    @property
+    def has_row_locks(self) -> bool:
+        """Whether somebody who is in the way of one transaction need not be in the way of another."""
+        return not self._db.is_sqlite
+
+    def run(self, work: Callable[[Tx], T], *, tries: int = TRIES_MAX) -> T:
         """Run ``work`` in a transaction, again if somebody was in the way; what it returns is committed. It must have no other effects.
 
-        Raises what it raises, then nothing of it was written; Unavailable when the database cannot answer.
+        ``tries`` is for row locks. Raises what it raises, then nothing of it was written; Unavailable when the database cannot answer.
         """
-        if not self._db.is_sqlite:
+        if self.has_row_locks:
             with self._places:
-                return in_tx(self._db, work)
+                return in_tx(self._db, work, tries=tries)
         entry = _Entry(work)
         with self._guard:
             self._waiting.append(entry)
@@ -134,8 +140,8 @@ class BatchWriter(Generic[Request, Outcome]):
     def run(self, key: object, request: Request, handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> Outcome:
         """The handler's outcome for this request, committed. It gives one for each, in order, and has no other effects.
 
-        If it raises, nothing of the batch was written: then each is done alone, and this raises what its own request came to.
-        Raises Unavailable when the database cannot answer, OutcomeUnknown when its answer to the commit was lost.
+        If it raises, or somebody is in its way, nothing of the batch was written: then each is done alone, and this raises what its own
+        request came to. Raises Unavailable when the database cannot answer, OutcomeUnknown when its answer to the commit was lost.
         """
         entry = _Request(key, request)
         with self._guard:
@@ -173,17 +179,23 @@ class BatchWriter(Generic[Request, Outcome]):
         return list(found.values())
 
     def _write(self, batch: list[_Request], handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> None:
+        is_alone = len(batch) == 1
         try:
-            outcomes = self._writer.run(lambda tx: handler(tx, [one.request for one in batch]))
-        except (OutcomeUnknown, Unavailable) as error:  # raised where the requests were handed in
-            for entry in batch:
-                entry.error = error
-        except Exception as error:  # likewise, once each was tried alone
-            if len(batch) == 1:
-                batch[0].error = error
+            outcomes = self._writer.run(
+                lambda tx: handler(tx, [one.request for one in batch]), tries=TRIES_MAX if is_alone else 1
+            )
+        except Exception as error:  # raised where the requests were handed in, once each was tried alone
+            if is_alone or self._is_of_all(error):
+                for entry in batch:
+                    entry.error = error
                 return
             for entry in batch:
                 self._write([entry], handler)
         else:
             for entry, outcome in zip(batch, outcomes, strict=True):
                 entry.outcome = outcome
+
+    def _is_of_all(self, error: Exception) -> bool:
+        """Whether each request would come to the same alone: not where a row is locked that only one of them is about."""
+        is_in_the_way = error.__cause__ is not None and fault_of(error.__cause__) is Fault.AGAIN and self._writer.has_row_locks
+        return isinstance(error, OutcomeUnknown) or (isinstance(error, Unavailable) and not is_in_the_way)
