@@ -119,6 +119,8 @@ class _Request:
     key: object
     request: Any
     is_done: bool = False
+    is_left: bool = False
+    """Whether it is for its own thread: somebody has a lock, for which the others need not wait."""
     outcome: Any = None
     error: BaseException | None = None
 
@@ -140,8 +142,9 @@ class BatchWriter(Generic[Request, Outcome]):
     def run(self, key: object, request: Request, handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> Outcome:
         """The handler's outcome for this request, committed. It gives one for each, in order, and has no other effects.
 
-        If it raises, or somebody is in its way, nothing of the batch was written: then each is done alone, and this raises what its own
-        request came to. Raises Unavailable when the database cannot answer, OutcomeUnknown when its answer to the commit was lost.
+        If it raises, nothing of the batch was written: then each is done alone, and this raises what its own request came to. So it is
+        where somebody has locked what one of them needs, and then by its own thread, beside the next batch.
+        Raises Unavailable when the database cannot answer, OutcomeUnknown when its answer to the commit was lost.
         """
         entry = _Request(key, request)
         with self._guard:
@@ -151,6 +154,8 @@ class BatchWriter(Generic[Request, Outcome]):
                 self._serve(handler)
         if entry.error is not None:
             raise entry.error
+        if entry.is_left:
+            return self._writer.run(lambda tx: handler(tx, [request]))[0]
         outcome: Outcome = entry.outcome
         return outcome
 
@@ -179,23 +184,22 @@ class BatchWriter(Generic[Request, Outcome]):
         return list(found.values())
 
     def _write(self, batch: list[_Request], handler: Callable[[Tx, Sequence[Request]], Sequence[Outcome]]) -> None:
-        is_alone = len(batch) == 1
         try:
-            outcomes = self._writer.run(
-                lambda tx: handler(tx, [one.request for one in batch]), tries=TRIES_MAX if is_alone else 1
-            )
+            outcomes = self._writer.run(lambda tx: handler(tx, [one.request for one in batch]), tries=1)
         except Exception as error:  # raised where the requests were handed in, once each was tried alone
-            if is_alone or self._is_of_all(error):
+            if self._is_in_the_way(error):
+                for entry in batch:
+                    entry.is_left = True
+            elif len(batch) == 1 or isinstance(error, (OutcomeUnknown, Unavailable)):
                 for entry in batch:
                     entry.error = error
-                return
-            for entry in batch:
-                self._write([entry], handler)
+            else:
+                for entry in batch:
+                    self._write([entry], handler)
         else:
             for entry, outcome in zip(batch, outcomes, strict=True):
                 entry.outcome = outcome
 
-    def _is_of_all(self, error: Exception) -> bool:
-        """Whether each request would come to the same alone: not where a row is locked that only one of them is about."""
-        is_in_the_way = error.__cause__ is not None and fault_of(error.__cause__) is Fault.AGAIN and self._writer.has_row_locks
-        return isinstance(error, OutcomeUnknown) or (isinstance(error, Unavailable) and not is_in_the_way)
+    def _is_in_the_way(self, error: Exception) -> bool:
+        """Whether somebody has locked a row that perhaps only one of the requests is about."""
+        return self._writer.has_row_locks and error.__cause__ is not None and fault_of(error.__cause__) is Fault.AGAIN
