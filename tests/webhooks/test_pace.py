@@ -65,6 +65,24 @@ def test_a_commit_wakes_the_sender(hooks: Hooks, receiver: Receiver, monkeypatch
         hooks.stop()
 
 
+def test_where_there_is_no_endpoint_orders_do_not_wake_the_sender(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+    run_pass = hooks.sender.run_pass
+
+    def look(**how: bool) -> object:
+        looks.append(time.monotonic())
+        return run_pass(**how)
+
+    monkeypatch.setattr(hooks.sender, "run_pass", look)
+    monkeypatch.setattr("cardrail.webhooks.sender.QUIET_SECONDS", 60.0)
+    hooks.sender.start()
+    wait_until(lambda: looks)
+    for _ in range(5):
+        hooks.order()
+    hooks.sender.stop()
+    assert len(looks) == 2  # its first look, and the one as it ends
+
+
 def test_slow_endpoints_have_half_of_the_connections_between_them() -> None:
     async def run() -> list[str]:
         poster, seen, held = a_poster(), [], asyncio.Event()

@@ -259,11 +259,16 @@ class Sender:
                 log.warning("the last webhooks are sent again later", reason=_reason(error))
 
     async def _until_next(self, wake: asyncio.Event, begun: float, *, is_busy: bool) -> None:
-        """Rest: while there is work for a tenth of a second or until most of it is sent, else until an event is committed."""
+        """Rest: while there is work for a tenth of a second or until most of it is sent, else until an event is committed.
+
+        Where there is no endpoint no event wakes: a look with each order would cost the shop that has none.
+        """
         if self.pace.is_paused:
             await self._rest(wake, GAUGE_SECONDS)
         elif is_busy:
             await self._rest(wake, begun + PASS_SECONDS - time.monotonic())
+        elif not self._known.endpoints:
+            await self._rest(wake, QUIET_SECONDS)
         else:
             self._is_resting = True
             if not self._has_news:
