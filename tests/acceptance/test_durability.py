@@ -100,7 +100,7 @@ def test_on_sqlite_no_answer_leaves_before_its_commit_is_on_disk(
         for buyers in (1, 12):
             with Crowd(place, server, f"traced-{buyers}", buyers) as crowd:
                 wait_until(lambda: len(crowd.acknowledged) > 12)
-                time.sleep(5 if full_counts else 0.5)
+                time.sleep(5 if full_counts else 0.5)  # the length of the recording
             assert not crowd.refused
             assert not crowd.unsure
     trace = Trace()

@@ -28,7 +28,7 @@ def test_a_killed_server_loses_no_order_and_sells_no_code_twice(place: Place, fu
             acknowledged |= ask_again(server, unsure)
             with Crowd(place, server, f"kill-{turn}") as crowd:
                 wait_until(lambda: len(crowd.acknowledged) > 12)
-                time.sleep(random.uniform(0.0, 0.8))
+                time.sleep(random.uniform(0.0, 0.8))  # it is killed at no moment in particular
                 server.kill()
         finally:
             server.kill()

@@ -99,13 +99,13 @@ def outage(
     asked for again; returns how many were refused."""
     with Crowd(place, server, name) as crowd:
         wait_until(lambda: crowd.acknowledged)
-        time.sleep(0.5)
+        time.sleep(0.5)  # some load before it
         begin(server)
         wait_until(lambda: crowd.refused)
-        time.sleep(0.5)
+        time.sleep(0.5)  # some load while it lasts
         end(server)
         wait_for_recovery(server, f"{name}-recovered", crowd.acknowledged)
-        time.sleep(0.3)
+        time.sleep(0.3)  # some load after it
     assert set(crowd.statuses) == {503}, crowd.statuses
     assert not crowd.unsure, "a connection was dropped instead of answered"
     taken = {row.reference for row in place.rows("orders", "reference")}

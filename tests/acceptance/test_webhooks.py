@@ -76,7 +76,7 @@ def test_every_event_comes_to_every_endpoint_whatever_is_killed(told: Told, full
                 acknowledged |= ask_again(server, unsure)
                 with Crowd(told, server, f"told-{turn}", buyers=4) as crowd:
                     wait_until(lambda: len(crowd.acknowledged) > 30)
-                    time.sleep(random.uniform(0.2, 1.0))
+                    time.sleep(random.uniform(0.2, 1.0))  # it is killed at no moment in particular
                     server.kill() if turn < kills else None
             finally:
                 server.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -198,7 +199,7 @@ def _check_taken(lines: int, bad: _Bad, *, refuse_bad: bool) -> None:
 def _take_away(db: Database, supplier: str, content_hash: str, statement_id: str | None = None) -> None:
     """Delete what imports of this content, or this one, left unfinished, in pieces: nobody sees it, and no order is to wait for it."""
     for given_up in in_tx(db, lambda tx: store.give_up_loading(tx, supplier, content_hash, statement_id)):
-        while in_tx(db, lambda tx, of=given_up: store.delete_given_up(tx, of, WRITTEN)):  # type: ignore[misc]  # lambda default
+        while in_tx(db, partial(store.delete_given_up, statement_id=given_up, most=WRITTEN)):
             pass
 
 
@@ -215,7 +216,7 @@ def _load(
     while chunk := list(islice(source, WRITTEN)):
         told = [one for one in chunk if isinstance(one, BadStatementLine)]
         good = [one for one in chunk if isinstance(one, TheirLine)]
-        twice = in_tx(db, lambda tx, rows=good: _write(tx, statement_id, rows)) if good else []  # type: ignore[misc]  # lambda default
+        twice = in_tx(db, partial(_write, statement_id=statement_id, lines=good)) if good else []
         told += [BadStatementLine(one.line, key_column, f"the same as line {first}") for one, first in twice]
         for one in sorted(told, key=lambda one: one.line):
             bad.add(one)
@@ -267,7 +268,7 @@ def run_matching(
                 if match.kind is not MatchKind.EQUAL:
                     owned.discard(match.key)
             now = to_micros(clock.now())
-            in_tx(db, lambda other, rows=chunk, at=now: store.save_matches(other, one, rows, at))  # type: ignore[misc]  # lambda defaults
+            in_tx(db, partial(store.save_matches, one=one, found=chunk, now=now))
             done += len(chunk)
             progress(done)
 

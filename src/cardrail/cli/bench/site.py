@@ -269,5 +269,5 @@ def wait_for_port(server: subprocess.Popen[bytes], log: Path, begin: int = 0) ->
         said = _SERVING.search(log.read_bytes(), begin)
         if said is not None:
             return int(said[1])
-        time.sleep(0.02)
+        time.sleep(0.02)  # its log is looked at again
     raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3_000:]}")

@@ -216,4 +216,4 @@ def _until(is_so: Callable[[], bool], what: str) -> None:
     while not is_so():
         if time.monotonic() > until:
             raise RuntimeError(f"waited too long for {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks

@@ -161,7 +161,7 @@ def _until(receivers: Receivers, expected: int) -> Heard:
     while (heard := receivers.heard()).healthy < expected:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{heard.healthy} of {expected} deliveries came in {LONGEST_SECONDS:.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     return heard
 
 
